@@ -1,0 +1,1 @@
+"""Under construction: see the modules beside this file."""
