@@ -47,7 +47,7 @@ def test_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, failing, fail)
-    with pytest.raises(SaveError, match=r"whole or not at all\. Writing 3 bytes .* No space left .* Free some space"):
+    with pytest.raises(SaveError, match=r"whole or not at all\. Writing 3 bytes .*No space left.* Free some space"):
         atomic_write(target, b"new")
     monkeypatch.undo()
     assert target.read_bytes() == b"old"
@@ -102,7 +102,7 @@ def test_folder_errors(tmp_path):
 def test_read_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert read_bytes(tmp_path / "a") == b"abc"
-    with pytest.raises(FileMissingError, match=r"A model file must exist .* 'none\.bin' does not exist"):
+    with pytest.raises(FileMissingError, match=r"A model file must exist .*'none\.bin' does not exist"):
         read_bytes("none.bin", purpose="model file")
     with pytest.raises(FileMissingError, match="is a folder"):
         read_bytes(tmp_path)
