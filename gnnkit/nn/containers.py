@@ -1,0 +1,234 @@
+"""Modules made of modules: Sequential, ModuleList, Residual, Lambda, Identity. May import autodiff and graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, overload
+
+from gnnkit.errors import InvalidArgumentError, ShapeError
+from gnnkit.graph import Graph
+from gnnkit.nn.inputs import as_features
+from gnnkit.nn.module import EQUIVARIANT, INVARIANT, UNKNOWN, Module
+
+
+class _Numbered(Module):
+    # Children are attributes named "0", "1", ...: they give state names such as "0.weight".
+
+    def append(self, module: Module) -> None:
+        """Add ``module`` at the end."""
+        self._check(module, len(self))
+        setattr(self, str(len(self)), module)
+
+    def _check(self, module: Any, position: int) -> None:
+        if not isinstance(module, Module):
+            raise InvalidArgumentError(
+                f"{type(self).__name__} holds modules. Got {type(module).__name__} at position {position}. "
+                "Wrap a function in gk.nn.Lambda(function), and a class in a call: gk.nn.ReLU()."
+            )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Numbered: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        if isinstance(index, slice):
+            return self._again(list(self)[index])
+        return getattr(self, str(range(len(self))[index]))
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._check(module, index)
+        setattr(self, str(range(len(self))[index]), module)
+
+    def _again(self, modules: list[Module]) -> _Numbered:
+        raise NotImplementedError
+
+
+class Sequential(_Numbered):
+    """Apply modules one after the other.
+
+    Parameters
+    ----------
+    *layers : Module
+        Each maps a graph to a graph, or features to features.
+
+    Notes
+    -----
+    Without layers it returns what it is given. The same module may appear twice: its weights are then shared, also
+    after saving and loading.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> model = gk.nn.Sequential(gk.nn.Linear(4, 8), gk.nn.ReLU(), gk.nn.Linear(8, 2, bias=False))
+    >>> model
+    Sequential(
+      (0): Linear(4, 8)
+      (1): ReLU()
+      (2): Linear(8, 2, bias=False)
+    )
+    >>> len(model), model[-1], model[:2].num_parameters
+    (3, Linear(8, 2, bias=False), 40)
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        for layer in layers:
+            self.append(layer)
+
+    def forward(self, value: Any) -> Any:
+        for layer in self:
+            value = layer(value)
+        return value
+
+    @property
+    def symmetry(self) -> str:  # type: ignore[override]
+        kinds = [layer.symmetry for layer in self]
+        if all(kind == EQUIVARIANT for kind in kinds):
+            return EQUIVARIANT
+        return INVARIANT if all(kind in (EQUIVARIANT, INVARIANT) for kind in kinds) else UNKNOWN
+
+    def arguments(self) -> dict[str, Any]:
+        return {"layers": tuple(self)}  # what it holds now, which append or assignment may have changed
+
+    def _again(self, modules: list[Module]) -> Sequential:
+        return Sequential(*modules)
+
+
+class ModuleList(_Numbered):
+    """A list of modules that is seen by ``parameters()``, ``state_dict()`` and saving. It is not callable.
+
+    Parameters
+    ----------
+    modules : iterable of Module
+        Its items.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> heads = gk.nn.ModuleList([gk.nn.Linear(4, 1) for _ in range(3)])
+    >>> [name for name, _ in heads.named_parameters()][:3]
+    ['0.weight', '0.bias', '1.weight']
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        for module in modules:
+            self.append(module)
+
+    def forward(self, *inputs: Any) -> Any:
+        raise InvalidArgumentError(
+            "A ModuleList only holds modules. It was called as if it were a layer. "
+            "Loop over it in your forward, or use gk.nn.Sequential to apply its items in order."
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        return {"modules": tuple(self)}
+
+    def _again(self, modules: list[Module]) -> ModuleList:
+        return ModuleList(modules)
+
+
+class Identity(Module):
+    """Return what it is given.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.nn.Identity()("anything")
+    'anything'
+    """
+
+    symmetry = EQUIVARIANT
+
+    def forward(self, value: Any) -> Any:
+        return value
+
+    def work(self, graph_in: Any, graph_out: Any) -> float:
+        return 0.0
+
+
+class Lambda(Module):
+    """Apply a function to whatever comes: a graph, an array or a tensor.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns one value.
+
+    Notes
+    -----
+    Its symmetry is unknown. A model that holds one cannot be saved, as a model file holds no code: write a Module
+    subclass instead and pass it to ``load_model(..., classes=[...])``.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> drop_edge_state = gk.nn.Lambda(lambda g: g.without("e"))
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        if not callable(function):
+            raise InvalidArgumentError(
+                f"Lambda needs a function of one value. Got {type(function).__name__}. Pass lambda value: ..."
+            )
+        self.function = function
+
+    def forward(self, value: Any) -> Any:
+        return self.function(value)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+class Residual(Module):
+    """Add the input to the output of a module: ``x + inner(x)``, on the node features.
+
+    Parameters
+    ----------
+    inner : Module
+        The branch. ``Residual(Sequential(norm, conv))`` is the pre-norm form, ``Sequential(Residual(conv), norm)``
+        the post-norm form.
+    projection : Module, optional
+        Applied to the input before the addition, for a branch that changes the number of channels.
+
+    Raises
+    ------
+    ShapeError
+        If the two summands differ in shape.
+
+    References
+    ----------
+    He et al., Deep residual learning for image recognition, CVPR 2016.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> gk.nn.Residual(gk.nn.ReLU())(np.array([[-1.0, 2.0]])).numpy()
+    array([[-1.,  4.]])
+    """
+
+    def __init__(self, inner: Module, projection: Module | None = None) -> None:
+        self.inner = inner
+        self.projection = projection
+
+    @property
+    def symmetry(self) -> str:  # type: ignore[override]
+        kinds = {module.symmetry for _, module in self.children()}
+        return EQUIVARIANT if kinds == {EQUIVARIANT} else UNKNOWN
+
+    def forward(self, value: Any) -> Any:
+        output = self.inner(value)
+        skipped = value if self.projection is None else self.projection(value)
+        branch, skip = as_features(output), as_features(skipped)
+        if branch.shape != skip.shape:
+            raise ShapeError(
+                f"A residual adds two equal shapes. The branch gave {list(branch.shape)} and the input has "
+                f"{list(skip.shape)}. Pass projection=gk.nn.Linear({skip.shape[-1]}, {branch.shape[-1]})."
+            )
+        total = skip + branch
+        return output.replace(x=total) if isinstance(output, Graph) else total

@@ -1,0 +1,80 @@
+"""Parameter: a tensor that belongs to a module and is learnt. May import the autodiff floor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from gnnkit.autodiff import Tensor
+from gnnkit.errors import ShapeError
+
+
+class Parameter(Tensor):
+    """A tensor that is learnt: a leaf of the tape with ``requires_grad=True``.
+
+    Parameters
+    ----------
+    data
+        Initial values, any shape, floating. The array is copied.
+    decay : float
+        Multiplier on an optimiser's ``weight_decay`` for this parameter: 1 for weights, 0 for biases and for the
+        scales and shifts of norms, which the layers of gnnkit set themselves. Change it to decay one layer only, as
+        the GCN paper does: ``model[3].weight.decay = 0.0``.
+    dtype
+        Floating dtype of the values, default float32.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> weight = gk.nn.Parameter([[1.0, 2.0]])
+    >>> weight.shape, str(weight.dtype), weight.decay
+    ((1, 2), 'float32', 1.0)
+    """
+
+    decay: float
+
+    def __init__(self, data: ArrayLike, *, decay: float = 1.0, dtype: DTypeLike = np.float32) -> None:
+        super().__init__(np.array(data, dtype=dtype), requires_grad=True)
+        self.decay = float(decay)
+
+    def assign(self, values: Any) -> None:
+        """Overwrite the values in place, keeping shape and dtype (so every holder of this parameter sees them).
+
+        Parameters
+        ----------
+        values
+            Array of this parameter's shape; converted to its dtype.
+
+        Raises
+        ------
+        ShapeError
+            If the shape differs.
+        """
+        values = np.asarray(values)
+        if values.shape != self.data.shape:
+            raise ShapeError(
+                f"A parameter keeps its shape. Assigned values of shape {list(values.shape)} to a parameter of shape "
+                f"{list(self.data.shape)}. Build the layer with the sizes you need, or reshape the values."
+            )
+        self.data[...] = values
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        copied = type(self).__new__(type(self))
+        Parameter.__init__(copied, self.data, decay=self.decay, dtype=self.dtype)
+        copied.requires_grad = self.requires_grad
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.data, self.decay, self.requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={list(self.shape)}, dtype={self.dtype}, decay={self.decay:g})"
+
+
+def _rebuild(data: np.ndarray, decay: float, requires_grad: bool) -> Parameter:
+    parameter = Parameter(data, decay=decay, dtype=data.dtype)
+    parameter.requires_grad = requires_grad
+    return parameter
