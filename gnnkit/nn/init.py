@@ -109,6 +109,7 @@ def orthogonal(shape: Sequence[int], rng: np.random.Generator, *, gain: float = 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
     if len(shape) == 0:
         raise ShapeError(
-            "A scaled start needs at least one axis, as it depends on fan-in. Got shape []. Use init.zeros or init.ones."
+            "A scaled start needs at least one axis, as it depends on fan-in. Got shape []. "
+            "Use init.zeros or init.ones."
         )
     return (shape[-2], shape[-1]) if len(shape) > 1 else (shape[0], 1)

@@ -128,7 +128,8 @@ def _refuse_channels(x: Any, in_channels: int, name: str) -> None:
         else f"Build the layer with in_channels={x.shape[-1]}, or check what comes before it."
     )
     raise ShapeError(
-        f"{name} needs features of shape [num_nodes, {in_channels}]. Got x of shape {list(x.shape)} ({x.dtype}). {advice}"
+        f"{name} needs features of shape [num_nodes, {in_channels}]. Got x of shape {list(x.shape)} ({x.dtype}). "
+        f"{advice}"
     )
 
 

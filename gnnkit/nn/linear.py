@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Linear(FeatureModule):
         out_channels: int,
         *,
         bias: bool = True,
-        rng: None | int | np.random.Generator = None,
+        rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.in_channels = check_count("in_channels", in_channels)
@@ -131,7 +132,7 @@ class MLP(Sequential):
         norm: str | None = None,
         dropout: float = 0.0,
         bias: bool = True,
-        rng: None | int | np.random.Generator = None,
+        rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         from gnnkit.nn.norms import norm_named
@@ -141,7 +142,7 @@ class MLP(Sequential):
                 f"An MLP needs at least [in, out] channels. Got {list(channels)}. Pass for example [16, 32, 3]."
             )
         rng = np.random.default_rng(rng)
-        for position, (fan_in, fan_out) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for position, (fan_in, fan_out) in enumerate(pairwise(channels)):
             self.append(Linear(fan_in, fan_out, bias=bias, rng=rng, dtype=dtype))
             if position == len(channels) - 2:
                 break
@@ -192,7 +193,7 @@ class Embedding(FeatureModule):
         num_embeddings: int,
         channels: int,
         *,
-        rng: None | int | np.random.Generator = None,
+        rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.num_embeddings = check_count("num_embeddings", num_embeddings)
@@ -228,5 +229,7 @@ class Embedding(FeatureModule):
 def check_count(name: str, value: Any) -> int:
     """Return ``value`` if it is an integer of at least 0; a size that is not would fail far from its cause."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InvalidArgumentError(f"{name} must be an integer of at least 0. Got {value!r}. Pass the number of columns.")
+        raise InvalidArgumentError(
+            f"{name} must be an integer of at least 0. Got {value!r}. Pass the number of columns."
+        )
     return int(value)

@@ -20,7 +20,7 @@ INVARIANT = "node permutation invariant"
 UNKNOWN = "unknown"
 
 Observer = Callable[["Module", tuple[Any, ...], Any], None]
-_observers: list[tuple[Callable[["Module", tuple[Any, ...]], None], Observer]] = []
+_observers: list[tuple[Callable[[Module, tuple[Any, ...]], None], Observer]] = []
 _registry: dict[str, type[Module]] = {}
 
 
@@ -212,8 +212,7 @@ class Module:
                 f"Parameters must be float32 or float64. Got {dtype}. Use model.astype('float32') or 'float64'."
             )
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
-            parameter.grad = None
+            parameter.convert(dtype)
         for module in self.modules():
             for name in module._buffer_names:
                 array = getattr(module, name)
@@ -256,7 +255,7 @@ class Module:
 
     # -- randomness ---------------------------------------------------------------------------------------------
 
-    def reset_parameters(self, rng: None | int | np.random.Generator = None) -> Self:
+    def reset_parameters(self, rng: int | np.random.Generator | None = None) -> Self:
         """Draw all parameters anew, in the order of :meth:`named_modules`; the same seed gives the same bits."""
         rng = np.random.default_rng(rng)
         for module in self.modules():
@@ -266,7 +265,7 @@ class Module:
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw the parameters that this module holds itself and reset its buffers. Layers with parameters define it."""
 
-    def seed(self, rng: None | int | np.random.Generator = None) -> Self:
+    def seed(self, rng: int | np.random.Generator | None = None) -> Self:
         """Give every stochastic module inside (dropout) a generator of its own, derived from ``rng``."""
         rng = np.random.default_rng(rng)
         for module in self.modules():

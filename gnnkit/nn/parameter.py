@@ -60,21 +60,13 @@ class Parameter(Tensor):
             )
         self.data[...] = values
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        copied = type(self).__new__(type(self))
-        Parameter.__init__(copied, self.data, decay=self.decay, dtype=self.dtype)
-        copied.requires_grad = self.requires_grad
-        memo[id(self)] = copied
-        return copied
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.data, self.decay, self.requires_grad)
+    def convert(self, dtype: DTypeLike) -> None:
+        """Change the dtype of the values, and forget the gradient, which was of the old one."""
+        learnt = self.requires_grad
+        self.requires_grad = False  # the leaf on the tape knows its dtype: make a new one
+        self.data = self.data.astype(dtype)
+        self.grad = None
+        self.requires_grad = learnt
 
     def __repr__(self) -> str:
         return f"Parameter(shape={list(self.shape)}, dtype={self.dtype}, decay={self.decay:g})"
-
-
-def _rebuild(data: np.ndarray, decay: float, requires_grad: bool) -> Parameter:
-    parameter = Parameter(data, decay=decay, dtype=data.dtype)
-    parameter.requires_grad = requires_grad
-    return parameter
