@@ -1,1 +1,38 @@
-"""Under construction: see the modules beside this file."""
+"""Floor 0: kernels over plain arrays, in adjoint pairs, each with a numpy twin. No Graph, no tape, no validation.
+
+``from gnnkit import kernels as K``. May import numpy and gnnkit.errors; numba is imported at the first kernel call.
+"""
+
+from __future__ import annotations
+
+from gnnkit.kernels.backend import current_backend as current_backend
+from gnnkit.kernels.backend import jit as jit
+from gnnkit.kernels.backend import numba_is_usable as numba_is_usable
+from gnnkit.kernels.backend import set_notice as set_notice
+from gnnkit.kernels.backend import use_backend as use_backend
+from gnnkit.kernels.csr import build_csr as build_csr
+from gnnkit.kernels.csr import expand_indptr as expand_indptr
+from gnnkit.kernels.csr import stable_order as stable_order
+from gnnkit.kernels.csr import transpose_csr as transpose_csr
+from gnnkit.kernels.elementwise import adam_update as adam_update
+from gnnkit.kernels.elementwise import dropout as dropout
+from gnnkit.kernels.elementwise import parallel_ufunc as parallel_ufunc
+from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_entropy
+from gnnkit.kernels.neighbours import edge_dot as edge_dot
+from gnnkit.kernels.neighbours import gather as gather
+from gnnkit.kernels.neighbours import neighbour_sum as neighbour_sum
+from gnnkit.kernels.neighbours import scatter_add as scatter_add
+from gnnkit.kernels.parallel import get_num_threads as get_num_threads
+from gnnkit.kernels.parallel import parallel_rows as parallel_rows
+from gnnkit.kernels.parallel import run_chunks as run_chunks
+from gnnkit.kernels.parallel import set_num_threads as set_num_threads
+from gnnkit.kernels.segments import segment_logsumexp as segment_logsumexp
+from gnnkit.kernels.segments import segment_max as segment_max
+from gnnkit.kernels.segments import segment_mean as segment_mean
+from gnnkit.kernels.segments import segment_min as segment_min
+from gnnkit.kernels.segments import segment_prod as segment_prod
+from gnnkit.kernels.segments import segment_repeat as segment_repeat
+from gnnkit.kernels.segments import segment_softmax as segment_softmax
+from gnnkit.kernels.segments import segment_std as segment_std
+from gnnkit.kernels.segments import segment_sum as segment_sum
+from gnnkit.kernels.traversal import khop as khop

@@ -1,1 +1,1 @@
-"""Under construction: see the modules beside this file."""
+"""The numba loops behind the doors: they only loop and write into their last arguments. Imported at first use."""

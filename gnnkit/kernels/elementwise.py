@@ -1,0 +1,203 @@
+"""Doors of the fused element-wise kernels: dropout, Adam, softmax cross-entropy, big ufuncs. Imports only floor 0.
+
+Each pass over a large array costs its bytes; these kernels do in one pass what numpy would do in four to ten.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gnnkit.kernels import backend
+from gnnkit.kernels.arrays import FAST_FLOATS, read_only
+from gnnkit.kernels.parallel import get_num_threads, parallel_rows, run_chunks
+from gnnkit.kernels.twins import elementwise as twins
+
+# Elements from which numpy ufuncs are worth sharing among threads, and the size of one (cache-sized) chunk.
+PARALLEL_UFUNC = 1 << 18
+UFUNC_CHUNK = 1 << 16
+
+
+def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
+    """Set elements to zero with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
+
+    Parameters
+    ----------
+    x : float [...]
+    key : int
+        Seed of the pattern, taken modulo 2**64. Draw a new one from a Generator for every application.
+    rate : float
+        In ``0 .. 1``; 0 returns a copy, 1 returns zeros.
+
+    Returns
+    -------
+    [...] of the dtype of ``x``
+
+    Notes
+    -----
+    No mask is stored: whether element ``p`` (position in C order) is kept is decided by a counter hash, output ``p``
+    of the splitmix64 generator seeded by ``key``. Both backends and every number of threads give the same bits.
+    The map is linear and diagonal, so it is its own adjoint under the same key.
+
+    References
+    ----------
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
+    Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.dropout(np.ones(8), 7, 0.5)
+    array([2., 2., 2., 2., 0., 0., 2., 2.])
+    """
+    x = np.asarray(x)
+    if x.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return twins.dropout(x, key, rate)
+    out = np.empty(x.shape, x.dtype)
+    start_state, threshold, scale = twins.dropout_constants(key, rate, x.dtype)
+    flat = read_only(x).reshape(-1)
+    loop = backend.loops("elementwise").dropout
+    parallel_rows(loop, flat.size, (start_state, threshold, scale, flat, out.reshape(-1)))
+    return out
+
+
+def adam_update(
+    param: NDArray[Any],
+    grad: ArrayLike,
+    m: NDArray[Any],
+    v: NDArray[Any],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    step: int,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+) -> None:
+    """One Adam step in place: overwrites ``param``, ``m`` and ``v``.
+
+    Parameters
+    ----------
+    param, m, v : float [...]
+        C-contiguous, of one dtype and shape: the parameter, its first and its second moment.
+    grad : float [...]
+    lr, beta1, beta2, eps : float
+    step : int
+        Counts from 1.
+    weight_decay : float
+        Factor of the parameter that is added to the gradient (Adam), or subtracted from the parameter times ``lr``
+        (``decoupled``: AdamW).
+    decoupled : bool
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015. Loshchilov and Hutter, "Decoupled weight
+    decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> p, m, v = np.array([1.0, 1.0]), np.zeros(2), np.zeros(2)
+    >>> K.adam_update(p, np.array([3.0, -3.0]), m, v, lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8, step=1)
+    >>> p.round(6)
+    array([0.9, 1.1])
+    """
+    grad = np.asarray(grad)
+    settings: dict[str, Any] = {
+        "lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "step": step,
+        "weight_decay": weight_decay, "decoupled": decoupled,
+    }  # fmt: skip
+    arrays = (param, m, v)
+    usual = param.dtype in FAST_FLOATS and all(a.flags.c_contiguous and a.dtype == param.dtype for a in arrays)
+    if not usual or backend.current_backend() == "numpy":
+        twins.adam_update(param, grad, m, v, **settings)
+        return
+    constants = twins.adam_constants(param.dtype, **settings)
+    flat = (read_only(grad, param.dtype).reshape(-1), param.reshape(-1), m.reshape(-1), v.reshape(-1))
+    parallel_rows(backend.loops("elementwise").adam_update, param.size, (read_only(constants), *flat), width=4)
+
+
+def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Cross-entropy of every row between its softmax and its label, and the softmax itself.
+
+    Parameters
+    ----------
+    logits : float [num_rows, num_classes]
+    labels : int [num_rows]
+        Class of each row, in ``0 .. num_classes``.
+
+    Returns
+    -------
+    loss : [num_rows]
+        ``-log(probabilities[i, labels[i]])``, computed without overflow or underflow.
+    probabilities : [num_rows, num_classes]
+        The derivative of ``loss[i]`` by the logits is ``probabilities[i]`` minus the one-hot label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> loss, p = K.softmax_cross_entropy(np.array([[0.0, 0.0], [1000.0, 0.0]]), np.array([0, 1]))
+    >>> loss.round(6), p
+    (array([6.93147e-01, 1.00000e+03]), array([[0.5, 0.5],
+           [1. , 0. ]]))
+    """
+    logits, labels = np.asarray(logits), read_only(labels, np.int64)
+    if logits.dtype not in FAST_FLOATS or logits.size == 0 or backend.current_backend() == "numpy":
+        return twins.softmax_cross_entropy(logits, labels)
+    loss, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
+    args = (read_only(logits), labels, loss, probabilities)
+    parallel_rows(backend.loops("elementwise").softmax_cross_entropy, len(logits), args, width=8 * logits.shape[1])
+    return loss, probabilities
+
+
+def parallel_ufunc(ufunc: np.ufunc, *arrays: ArrayLike) -> Any:
+    """Apply an element-wise numpy ``ufunc``, on several threads where the arrays are large.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+        With one output, such as ``np.exp`` or ``np.multiply``.
+    *arrays : array_like
+        Large (2**18 elements or more), C-contiguous, of one shape: cut into chunks that run on the pool. Scalars
+        may stand beside them. Anything else is handed to numpy as it is.
+
+    Returns
+    -------
+    ndarray
+        What ``ufunc(*arrays)`` returns, bit for bit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.parallel_ufunc(np.add, np.array([1.0, 2.0]), 1.0)
+    array([2., 3.])
+    """
+    large = [a for a in arrays if isinstance(a, np.ndarray) and a.ndim > 0]
+    if not large or large[0].size < PARALLEL_UFUNC or get_num_threads() == 1 or ufunc.nout != 1:
+        return ufunc(*arrays)
+    shape = large[0].shape
+    alike = all(a.shape == shape and a.flags.c_contiguous and not a.dtype.hasobject for a in large)
+    scalars = all(any(a is b for b in large) or np.ndim(a) == 0 for a in arrays)
+    if not alike or not scalars:
+        return ufunc(*arrays)
+    # one element decides the dtype by numpy's own rules (Python scalars stay weak)
+    first = ufunc(*(a.reshape(-1)[:1] if isinstance(a, np.ndarray) and a.ndim else a for a in arrays))
+    out = np.empty(shape, first.dtype)
+    flat_out = out.reshape(-1)
+    flat = [a.reshape(-1) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays]
+
+    def run(start: int, stop: int) -> None:
+        part = [a[start:stop] if isinstance(a, np.ndarray) and a.ndim else a for a in flat]
+        ufunc(*part, out=flat_out[start:stop])
+
+    num_chunks = math.ceil(out.size / UFUNC_CHUNK)
+    run_chunks(run, [min(c * UFUNC_CHUNK, out.size) for c in range(num_chunks + 1)])
+    return out

@@ -1,0 +1,260 @@
+"""Sharing rows among threads: a small persistent pool, chunks balanced by work. Imports only gnnkit.errors.
+
+A kernel is a serial loop over rows ``start..stop`` that releases the GIL and writes nothing outside its rows. That
+is why results never depend on the number of threads or on how rows are cut into chunks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from gnnkit.errors import InvalidArgumentError
+
+# Waking the pool costs some 70 microseconds; below this amount of work (rows + entries, times width) it cannot pay.
+DEFAULT_GRAIN = 1 << 16
+# More chunks than threads, so that a thread which got the hubs does not keep the others waiting.
+CHUNKS_PER_THREAD = 8
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+_num_threads: int | None = None
+
+
+def _threads_from_environment() -> int:
+    text = os.environ.get("GNNKIT_NUM_THREADS", "")
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise InvalidArgumentError(
+            f"The environment variable GNNKIT_NUM_THREADS must be a whole number of at least 1. "
+            f"Got {text!r}. Set it to the number of cores to use, or unset it."
+        )
+    return int(text)
+
+
+def get_num_threads() -> int:
+    """Number of threads that large kernels use.
+
+    Returns
+    -------
+    int
+        The last :func:`set_num_threads`, else ``GNNKIT_NUM_THREADS``, else the cores this process may run on.
+
+    Examples
+    --------
+    >>> from gnnkit import kernels as K
+    >>> K.get_num_threads() >= 1
+    True
+    """
+    global _num_threads
+    if _num_threads is None:
+        _num_threads = _threads_from_environment()
+    return _num_threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set the number of threads of large kernels; results have the same bits for every number.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1; 1 means no pool at all.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If ``num_threads`` is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> from gnnkit import kernels as K
+    >>> before = K.get_num_threads()
+    >>> K.set_num_threads(1)
+    >>> K.get_num_threads()
+    1
+    >>> K.set_num_threads(before)
+    """
+    global _num_threads
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer) or num_threads < 1:
+        raise InvalidArgumentError(
+            f"num_threads must be a whole number of at least 1. Got {num_threads!r}. Pass the number of cores to use."
+        )
+    _num_threads = int(num_threads)
+
+
+def _forget_pool() -> None:
+    """In a forked child the threads of the pool do not exist: start anew."""
+    global _lock, _pool, _pool_size
+    _lock = threading.Lock()
+    _pool, _pool_size = None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _submit(task: Callable[[], None], copies: int) -> list[Future[None]]:
+    """Start ``copies`` of ``task`` on the pool; fewer (even none) when the interpreter is shutting down."""
+    global _pool, _pool_size
+    with _lock:
+        if _pool is None or _pool_size < copies:
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="gnnkit"), copies
+        futures: list[Future[None]] = []
+        # "cannot schedule new futures after interpreter shutdown": then the caller does it all
+        with contextlib.suppress(RuntimeError):
+            futures.extend(_pool.submit(task) for _ in range(copies))
+        return futures
+
+
+def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
+    """Call ``fn(bounds[c], bounds[c + 1])`` for every chunk, on this thread and on the pool.
+
+    Parameters
+    ----------
+    fn : callable of two ints
+        Must release the GIL to gain anything, and must touch nothing that another chunk touches.
+    bounds : sequence of int
+        Chunk boundaries, ascending.
+
+    Notes
+    -----
+    The calling thread takes chunks too, so a busy pool (nested or concurrent callers) cannot deadlock. An exception,
+    KeyboardInterrupt included, stops the handing out of chunks, waits for those running, and is raised here.
+    """
+    num_chunks = len(bounds) - 1
+    helpers = min(get_num_threads(), num_chunks) - 1
+    if helpers < 1:
+        for c in range(num_chunks):
+            fn(bounds[c], bounds[c + 1])
+        return
+
+    ticket = itertools.count()  # next() on it is atomic under the GIL
+    stopped = False
+
+    def work() -> None:
+        nonlocal stopped
+        try:
+            while not stopped and (c := next(ticket)) < num_chunks:
+                fn(bounds[c], bounds[c + 1])
+        except BaseException:
+            stopped = True
+            raise
+
+    futures: list[Future[None]] = []
+    try:
+        futures = _submit(work, helpers)
+        work()
+    finally:
+        # A helper that never started has nothing left to do; one that runs must finish before `out` is handed on.
+        failures = [future.exception() for future in futures if not future.cancel()]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def balanced_bounds(num_rows: int, num_chunks: int, indptr: np.ndarray | None = None) -> list[int]:
+    """Cut ``num_rows`` rows into at most ``num_chunks`` chunks of equal work.
+
+    Parameters
+    ----------
+    num_rows, num_chunks : int
+    indptr : int64 [num_rows + 1] or None
+        Row pointers; the work of a row is its number of entries plus one. None: all rows are equal.
+
+    Returns
+    -------
+    list of int
+        Ascending boundaries from 0 to ``num_rows``, without empty chunks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> balanced_bounds(4, 2)
+    [0, 2, 4]
+    >>> balanced_bounds(4, 2, np.array([0, 90, 91, 92, 93]))
+    [0, 1, 4]
+    """
+    if num_rows == 0:
+        return [0]
+    if indptr is None:
+        cuts = np.linspace(0, num_rows, num_chunks + 1).astype(np.int64)
+    else:
+        # rows + entries before row i is indptr[i] - indptr[0] + i, which grows strictly: bisect it at equal shares
+        total = int(indptr[-1]) - int(indptr[0]) + num_rows
+        shares = np.arange(1, num_chunks) * total // num_chunks
+        cuts = np.array([0, *(_bisect(indptr, int(share)) for share in shares), num_rows])
+    return np.unique(cuts).tolist()
+
+
+def _bisect(indptr: np.ndarray, share: int) -> int:
+    """First row with at least ``share`` rows and entries before it (no array of the rows is made)."""
+    low, high, first = 0, len(indptr) - 1, int(indptr[0])
+    while low < high:
+        middle = (low + high) // 2
+        if int(indptr[middle]) - first + middle < share:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def parallel_rows(
+    fn: Callable[..., Any],
+    num_rows: int,
+    args: tuple[Any, ...] = (),
+    *,
+    indptr: np.ndarray | None = None,
+    width: int = 1,
+    grain: int = DEFAULT_GRAIN,
+) -> None:
+    """Run ``fn(start, stop, *args)`` over all rows, in parallel when there is enough work.
+
+    Parameters
+    ----------
+    fn : callable
+        A serial kernel that releases the GIL, owns rows ``start..stop`` and writes only to them.
+    num_rows : int
+    args : tuple
+        What follows start and stop, usually inputs and then ``out``.
+    indptr : int64 [num_rows + 1], optional
+        Row pointers by which chunks are balanced.
+    width : int
+        Elements handled per row or entry; with rows and entries it estimates the work.
+    grain : int
+        Least work per thread; below it everything runs inline.
+
+    Notes
+    -----
+    The result has the same bits for every number of threads, because a row never is shared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> out = np.zeros(5)
+    >>> def fill(start, stop, value, out):
+    ...     out[start:stop] = value
+    >>> K.parallel_rows(fill, 5, (7.0, out))
+    >>> out
+    array([7., 7., 7., 7., 7.])
+    """
+    if num_rows == 0:
+        return
+    entries = 0 if indptr is None else int(indptr[-1]) - int(indptr[0])
+    threads = min(get_num_threads(), (num_rows + entries) * max(width, 1) // grain)
+    if threads <= 1:
+        fn(0, num_rows, *args)
+        return
+    bounds = balanced_bounds(num_rows, threads * CHUNKS_PER_THREAD, indptr)
+    run_chunks(lambda start, stop: fn(start, stop, *args), bounds)

@@ -1,0 +1,259 @@
+"""Doors of the segment reducers: what runs over the entries of every CSR row. Imports only floor 0.
+
+Values [num_entries, ...] lie in row order; ``indptr`` says where each segment begins. Empty segments give the
+identity of the design: 0 for sum, mean, max, min and std, 1 for prod, -inf for logsumexp. NaN stays in its segment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gnnkit.kernels import backend
+from gnnkit.kernels.arrays import FAST_FLOATS, as_rows, pointers, read_only
+from gnnkit.kernels.csr import expand_indptr
+from gnnkit.kernels.neighbours import gather
+from gnnkit.kernels.parallel import parallel_rows
+from gnnkit.kernels.twins import segments as twins
+
+
+def _reduce(name: str, values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Run the loop (or the twin) called ``name``: one output row per segment."""
+    values = np.asarray(values)
+    if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return getattr(twins, name)(values, indptr)
+    indptr, rows = pointers(indptr), as_rows(read_only(values))
+    out = np.empty((len(indptr) - 1, *values.shape[1:]), values.dtype)
+    if out.size:
+        loop = getattr(backend.loops("segments"), name)
+        parallel_rows(loop, len(out), (indptr, rows, as_rows(out)), indptr=indptr, width=rows.shape[1])
+    return out
+
+
+def segment_sum(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Sum of every segment.
+
+    Parameters
+    ----------
+    values : [num_entries, ...]
+        float32 or float64 on the fast path; integers keep numpy's rule (they sum as their own dtype).
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+        0 for an empty segment.
+
+    Notes
+    -----
+    Added in the order of the entries. Its adjoint is :func:`segment_repeat`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_sum(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
+    array([ 3., 12.,  0.,  6.])
+    """
+    return _reduce("segment_sum", values, indptr)
+
+
+def segment_mean(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Mean of every segment; 0 for an empty one.
+
+    Parameters
+    ----------
+    values : float [num_entries, ...]
+        Integers give float64.
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_mean(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
+    array([1.5, 4. , 0. , 6. ])
+    """
+    return _reduce("segment_mean", values, indptr)
+
+
+def segment_max(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Largest value of every segment; 0 for an empty one, NaN where the segment holds NaN.
+
+    Parameters
+    ----------
+    values : [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_max(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
+    array([2., 5., 0., 6.])
+    """
+    return _reduce("segment_max", values, indptr)
+
+
+def segment_min(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Smallest value of every segment; 0 for an empty one, NaN where the segment holds NaN.
+
+    Parameters
+    ----------
+    values : [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_min(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
+    array([1., 3., 0., 6.])
+    """
+    return _reduce("segment_min", values, indptr)
+
+
+def segment_prod(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Product of every segment; 1 for an empty one.
+
+    Parameters
+    ----------
+    values : [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_prod(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
+    array([ 2., 60.,  1.,  6.])
+    """
+    return _reduce("segment_prod", values, indptr)
+
+
+def segment_logsumexp(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """``log(sum(exp(values)))`` of every segment, without overflow; -inf for an empty one.
+
+    Parameters
+    ----------
+    values : float [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Notes
+    -----
+    A segment of nothing but -inf gives -inf, one that holds +inf gives +inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_logsumexp(np.array([1000.0, 1000.0]), np.array([0, 2, 2]))
+    array([1000.69314718,         -inf])
+    """
+    return _reduce("segment_logsumexp", values, indptr)
+
+
+def segment_std(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Standard deviation of every segment (divided by its length, not length - 1); 0 for an empty one.
+
+    Parameters
+    ----------
+    values : float [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_segments, ...]
+
+    Notes
+    -----
+    Two passes: deviations from the mean, so a large common offset does not cancel the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_std(np.array([1.0, 3.0, 5.0]), np.array([0, 2, 2, 3]))
+    array([1., 0., 0.])
+    """
+    return _reduce("segment_std", values, indptr)
+
+
+def segment_softmax(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """Exponentials of the values, normalised to sum 1 within every segment.
+
+    Parameters
+    ----------
+    values : float [num_entries, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_entries, ...]
+
+    Notes
+    -----
+    The largest value is subtracted first, so nothing overflows. -inf has no mass; a segment of nothing but -inf has
+    no mass at all and gives zeros, not NaN. NaN or +inf makes its own segment NaN (as numpy arithmetic does).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_softmax(np.array([0.0, 0.0, -1.0, -np.inf]), np.array([0, 2, 4]))
+    array([0.5, 0.5, 1. , 0. ])
+    """
+    values = np.asarray(values)
+    if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return twins.segment_softmax(values, indptr)
+    indptr, rows = pointers(indptr), as_rows(read_only(values))
+    out = np.empty(values.shape, values.dtype)
+    if out.size:
+        loop = backend.loops("segments").segment_softmax
+        # exponentials cost about eight times an addition: share the work out earlier
+        parallel_rows(loop, len(indptr) - 1, (indptr, rows, as_rows(out)), indptr=indptr, width=8 * rows.shape[1])
+    return out
+
+
+def segment_repeat(rows: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
+    """The row of its segment for every entry; the adjoint of :func:`segment_sum`.
+
+    Parameters
+    ----------
+    rows : [num_segments, ...]
+    indptr : int64 [num_segments + 1]
+
+    Returns
+    -------
+    [num_entries, ...]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.segment_repeat(np.array([10.0, 20.0, 30.0]), np.array([0, 2, 2, 3]))
+    array([10., 10., 30.])
+    """
+    return gather(rows, expand_indptr(indptr))
