@@ -26,6 +26,7 @@ FLOORS = {
     "datasets": 6,
     "plot": 6,
     "cli": 7,
+    "__main__": 8,
 }
 DOOR = 99  # `import gnnkit` reaches every floor, so only the door itself and the command line above all may do it
 MAX_LINES = 400
@@ -89,9 +90,11 @@ def pickling(tree: ast.AST, module: str) -> list[str]:
         for line, name in imported_modules(tree, module, False)
         if name.split(".")[0] in PICKLERS
     ]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
-            found.append(f"{module}:{node.value.lineno} allows pickle")
+    found += [
+        f"{module}:{node.value.lineno} allows pickle"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False"
+    ]
     return found
 
 
@@ -133,7 +136,7 @@ def test_imports_only_go_down() -> None:
 
 def test_every_folder_of_the_package_is_a_floor() -> None:
     folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
-    modules = {p.stem for p in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    modules = {p.stem for p in PACKAGE.glob("*.py")} - {"__init__"}
     assert folders | modules <= set(FLOORS)
 
 

@@ -27,7 +27,7 @@ SIZES = {"cora-size": (2708, 5278, 1433, 64, 7), "arxiv-size": (169343, 1166243,
 
 
 def power_law_graph(n: int, m: int, seed: int = 0) -> sp.csr_matrix:
-    """Return a symmetric adjacency [n, n] in CSR with unit weights: receivers uniform, senders Zipf-like (exponent 0.6).
+    """Return a symmetric CSR adjacency [n, n] of unit weights: receivers uniform, senders Zipf-like (exponent 0.6).
 
     Hubs come from the law, both directions are present, duplicates are merged. The draws are in a fixed order, so that
     the same ``seed`` gives the same graph in every script, ours and the peers'.
