@@ -1,0 +1,185 @@
+"""From the bytes of a file to plain arrays, for every layout in which a data set is stored. No Graph here, no network.
+
+Layout ``"gnnkit"`` (bundled files): npz without pickle with ``edge_index`` [2, num_pairs] (undirected, each pair once),
+``y``, sparse features ``x_indptr, x_indices, x_shape`` with ``x_data`` or, packed, ``x_codes, x_table, x_table_indptr``;
+``train_idx`` and the like; further fields as ``node_NAME`` and ``edge_NAME``; ``graph_indptr`` for a set of graphs.
+
+Layout ``"gnn-benchmark"`` (Shchur et al. 2018): npz with the adjacency ``adj_*`` and the attributes ``attr_*`` as CSR
+and ``labels``. Imports only the error tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gnnkit.errors import FileFormatError, unknown_name
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows of a sparse matrix in CSR form: ``indptr`` int64, ``indices`` int32 (sorted in a row), ``data`` float32."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The arrays of a data set, whatever file they came from.
+
+    ``pairs`` [2, num_pairs] int64 holds each undirected edge once, smaller node first, sorted; ``edges`` are fields with
+    one entry per pair. ``graph_ptr`` [num_graphs + 1] int64 cuts the nodes of a set of graphs.
+    """
+
+    num_nodes: int
+    pairs: np.ndarray
+    x: SparseRows | None = None
+    y: np.ndarray | None = None
+    nodes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    edges: Mapping[str, np.ndarray] = field(default_factory=dict)
+    split: Mapping[str, np.ndarray] = field(default_factory=dict)
+    graph_ptr: np.ndarray | None = None
+
+
+def decode(data: bytes, *, layout: str, num_nodes: int, name: str) -> Content:
+    """Return the arrays in ``data``, the bytes of an npz file laid out as ``layout``.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    layout
+        ``"gnnkit"`` or ``"gnn-benchmark"``.
+    num_nodes
+        How many nodes the card promises (a file with edges only does not say).
+    name
+        What to call the file in an error.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is no npz, is truncated, or lacks an array.
+    """
+    if layout not in _READERS:
+        raise unknown_name("file layout", layout, _READERS)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return _READERS[layout](arrays, num_nodes)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise FileFormatError(
+            f"'{name}' must be an npz file in the layout {layout!r}. It could not be read ({error}). "
+            "Delete it and fetch it again."
+        ) from error
+
+
+def content_sha256(content: Content) -> str:
+    """Return a digest of edges, features and labels that does not depend on how the file encodes them.
+
+    Notes
+    -----
+    sha256 over, in this order: the number of nodes, ``pairs``, the features (row pointers, column numbers, values) and
+    the labels; each as a line "name shape", then the values in row-major order as little-endian int64 (values of
+    features: float32). Two files have the same digest exactly when they hold the same graph with the same numbering.
+    """
+    x = content.x or SparseRows(np.zeros(1), np.empty(0), np.empty(0), (0, 0))
+    parts = (
+        ("num_nodes", np.array([content.num_nodes]), "<i8"),
+        ("pairs", content.pairs, "<i8"),
+        ("x_shape", np.array(x.shape), "<i8"),
+        ("x_indptr", x.indptr, "<i8"),
+        ("x_indices", x.indices, "<i8"),
+        ("x_data", x.data, "<f4"),
+        ("y", np.empty(0) if content.y is None else content.y, "<i8"),
+    )
+    digest = hashlib.sha256()
+    for name, values, dtype in parts:
+        digest.update(f"{name} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values, dtype=dtype).tobytes())
+    return digest.hexdigest()
+
+
+def _read_gnnkit(arrays: Arrays, num_nodes: int) -> Content:
+    x = None
+    if "x_indptr" in arrays:
+        indptr, indices = arrays["x_indptr"].astype(np.int64), arrays["x_indices"].astype(np.int32)
+        data = arrays["x_data"] if "x_data" in arrays else _unpack(arrays, indices)
+        x = _sorted_rows(indptr, indices, data.astype(np.float32), arrays["x_shape"])
+    nodes = {key.removeprefix("node_"): _field(arrays[key]) for key in arrays if key.startswith("node_")}
+    edges = {key.removeprefix("edge_"): _field(arrays[key]) for key in arrays if key.startswith("edge_")}
+    pairs = edges.pop("index")
+    order = np.lexsort((pairs[1], pairs[0]))  # other writers of this layout may have another order
+    return Content(
+        num_nodes=num_nodes,
+        pairs=pairs[:, order],
+        x=x,
+        y=arrays["y"].astype(np.int64) if "y" in arrays else None,
+        nodes=nodes,
+        edges={key: values[order] for key, values in edges.items()},
+        split={key.removesuffix("_idx"): arrays[key].astype(np.int64) for key in _splits(arrays)},
+        graph_ptr=arrays["graph_indptr"].astype(np.int64) if "graph_indptr" in arrays else None,
+    )
+
+
+def _read_gnn_benchmark(arrays: Arrays, num_nodes: int) -> Content:
+    # The archive may hold names as pickled objects too. An npz opens each array by itself, so they are never touched.
+    indptr, senders = arrays["adj_indptr"].astype(np.int64), arrays["adj_indices"].astype(np.int64)
+    receivers = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    keep = (arrays["adj_data"] != 0) & (senders != receivers)
+    low, high = np.minimum(senders, receivers)[keep], np.maximum(senders, receivers)[keep]
+    num_nodes = len(indptr) - 1
+    codes = np.unique(low * num_nodes + high)
+    return Content(
+        num_nodes=num_nodes,
+        pairs=np.stack([codes // num_nodes, codes % num_nodes]),
+        x=_sorted_rows(
+            arrays["attr_indptr"].astype(np.int64),
+            arrays["attr_indices"].astype(np.int32),
+            arrays["attr_data"].astype(np.float32),
+            arrays["attr_shape"],
+        ),
+        y=arrays["labels"].astype(np.int64),
+    )
+
+
+_READERS: dict[str, Callable[[Arrays, int], Content]] = {
+    "gnnkit": _read_gnnkit,
+    "gnn-benchmark": _read_gnn_benchmark,
+}
+
+
+def _unpack(arrays: Arrays, indices: np.ndarray) -> np.ndarray:
+    """Return the values behind ``x_codes``: each is a place in the table of its column."""
+    return arrays["x_table"][arrays["x_table_indptr"][indices] + arrays["x_codes"]]
+
+
+def _sorted_rows(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, shape: np.ndarray) -> SparseRows:
+    """Return the matrix in canonical form: columns ascending within a row, no stored zeros."""
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    if not data.all():
+        stored = data != 0
+        rows, indices, data = rows[stored], indices[stored], data[stored]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(indptr) - 1))])
+    ascending = (np.diff(indices) > 0) | (np.diff(rows) > 0)
+    if not ascending.all():
+        order = np.lexsort((indices, rows))
+        indices, data = indices[order], data[order]
+    return SparseRows(indptr, indices, data, (int(shape[0]), int(shape[1])))
+
+
+def _splits(arrays: Arrays) -> list[str]:
+    return [key for key in ("train_idx", "val_idx", "test_idx") if key in arrays]
+
+
+def _field(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.int64) if values.dtype.kind in "iu" else values
