@@ -9,6 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gnnkit import errors as errors
+from gnnkit.graph import Graph as Graph
+from gnnkit.graph import Topology as Topology
+from gnnkit.graph import batch as batch
+from gnnkit.graph import from_edges as from_edges
+from gnnkit.graph import unbatch as unbatch
 
 __version__ = "0.1.0"
 

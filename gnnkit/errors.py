@@ -29,6 +29,10 @@ class UnknownFieldError(GnnkitError, KeyError, AttributeError):
     """Raised when a graph has no field of the requested name."""
 
 
+class ImmutableError(GnnkitError, AttributeError, TypeError):
+    """Raised when something is assigned to a graph or topology, which never change."""
+
+
 class ShapeError(GnnkitError, ValueError):
     """Raised when two shapes must agree and do not."""
 
@@ -47,6 +51,10 @@ class InvalidArgumentError(GnnkitError, ValueError):
 
 class GradientError(GnnkitError, RuntimeError):
     """Raised when a derivative is asked for that does not exist or that disagrees with its check."""
+
+
+class TrainingError(GnnkitError, RuntimeError):
+    """Raised when training cannot go on: the loss is not finite."""
 
 
 class FileFormatError(GnnkitError, ValueError):
