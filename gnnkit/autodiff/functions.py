@@ -1,0 +1,306 @@
+"""Activations and soft reductions as operations, with derivatives computed from the result where that is possible.
+
+Arrays in, arrays out; Tensors in, Tensors out. Imports primitives and numpy (scipy for `gelu`, when called).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gnnkit.autodiff.primitive import primitive
+from gnnkit.autodiff.rules.reductions import kept_shape
+from gnnkit.autodiff.tape import defvjp
+from gnnkit.autodiff.tensor import as_array
+from gnnkit.errors import InvalidArgumentError
+
+
+@primitive
+def relu(x: Any) -> Any:
+    """Return the larger of x and 0.
+
+    Notes
+    -----
+    The derivative at 0 is 0 (``np.maximum(x, 0)`` gives one half there). NaN stays NaN.
+
+    References
+    ----------
+    Nair and Hinton (2010), Rectified linear units improve restricted Boltzmann machines.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.relu(gk.tensor([-1.0, 2.0]))
+    Tensor([0., 2.])
+    """
+    return np.maximum(x, 0)
+
+
+defvjp(relu, lambda g, y, x: np.where(as_array(y) > 0, g, 0.0), keep="y")
+
+
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """Return x where it is positive, ``slope * x`` elsewhere.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Floating, any shape.
+    slope : float
+        At least 0. The derivative at 0 is ``slope``.
+
+    References
+    ----------
+    Maas et al. (2013), Rectifier nonlinearities improve neural network acoustic models.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.leaky_relu(gk.tensor([-1.0, 2.0]), 0.2)
+    Tensor([-0.2,  2. ])
+    """
+    if not slope >= 0:
+        raise InvalidArgumentError(
+            f"The slope of leaky_relu must be at least 0. Got {slope!r}. Choose a small positive number such as 0.2."
+        )
+    return _leaky_relu(x, float(slope))
+
+
+@primitive
+def _leaky_relu(x: Any, slope: float) -> Any:
+    return np.maximum(x, slope * x) if slope <= 1 else np.where(x > 0, x, slope * x)
+
+
+# with slope >= 0 the result has the sign of x
+defvjp(_leaky_relu, lambda g, y, x, slope: np.where(as_array(y) > 0, g, g * slope), keep="y")
+_leaky_relu.op.name = "leaky_relu"  # type: ignore[attr-defined]
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Floating, any shape.
+    alpha : float
+        At least 0. The derivative at 0 is ``alpha``.
+
+    References
+    ----------
+    Clevert et al. (2016), Fast and accurate deep network learning by exponential linear units.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.elu(gk.tensor([-1.0, 2.0]))
+    Tensor([-0.63212056,  2.        ])
+    """
+    if not alpha >= 0:
+        raise InvalidArgumentError(f"The alpha of elu must be at least 0. Got {alpha!r}. The usual choice is 1.")
+    return _elu(x, float(alpha))
+
+
+@primitive
+def _elu(x: Any, alpha: float) -> Any:
+    negative = alpha * np.expm1(np.minimum(x, 0))
+    return np.where(x > 0, x, negative) if alpha != 1 else np.maximum(x, negative)
+
+
+defvjp(_elu, lambda g, y, x, alpha: np.where(as_array(y) > 0, g, g * (y + alpha)), keep="y")
+_elu.op.name = "elu"  # type: ignore[attr-defined]
+
+
+@primitive
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)), accurate and without overflow for every x.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.sigmoid(gk.tensor([-1000.0, 0.0, 1000.0]))
+    Tensor([0. , 0.5, 1. ])
+    """
+    e = np.exp(-np.absolute(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+defvjp(sigmoid, lambda g, y, x: g * (y * (1 - y)), keep="y")
+
+
+@primitive
+def softplus(x: Any) -> Any:
+    """Return log(1 + exp(x)), a smooth relu.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.softplus(gk.tensor([-1000.0, 0.0, 1000.0]))
+    Tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    """
+    return np.logaddexp(x, 0.0)
+
+
+defvjp(softplus, lambda g, y, x: g * sigmoid(x), keep="0")
+
+
+@primitive
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent, as ``np.tanh``.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.tanh(gk.tensor([0.0]))
+    Tensor([0.])
+    """
+    return np.tanh(x)
+
+
+defvjp(tanh, lambda g, y, x: g * (1 - y * y), keep="y")
+
+
+def silu(x: Any) -> Any:
+    """Return x * sigmoid(x), also called swish.
+
+    References
+    ----------
+    Elfwing et al. (2018), Sigmoid-weighted linear units for neural network function approximation.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.silu(gk.tensor([0.0, 1000.0]))
+    Tensor([   0., 1000.])
+    """
+    return x * sigmoid(x)
+
+
+@primitive
+def erf(x: Any) -> Any:
+    """Return the error function.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.autodiff.erf(gk.tensor([0.0, 10.0]))
+    Tensor([0., 1.])
+    """
+    from scipy.special import erf as scipy_erf
+
+    return scipy_erf(x)
+
+
+defvjp(erf, lambda g, y, x: g * (2 / math.sqrt(math.pi)) * np.exp(-(x * x)), keep="0")
+
+
+def _normal_cdf(x: Any) -> Any:
+    return 0.5 + 0.5 * erf(x * math.sqrt(0.5))
+
+
+@primitive
+def gelu(x: Any) -> Any:
+    """Return x times the normal distribution function of x (the exact form, not the tanh approximation).
+
+    References
+    ----------
+    Hendrycks and Gimpel (2016), Gaussian error linear units.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.gelu(gk.tensor([0.0, 1.0]))
+    Tensor([0.        , 0.84134475])
+    """
+    return x * _normal_cdf(x)
+
+
+def _gelu_rule(g: Any, y: Any, x: Any) -> Any:
+    return g * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)))
+
+
+defvjp(gelu, _gelu_rule, keep="0")
+
+
+# --- soft reductions --------------------------------------------------------------------------------------------
+def _finite_max(x: Any, axis: Any) -> Any:
+    """The largest value along an axis, 0 where that is infinite or where there is none: what to subtract first."""
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return np.where(np.isfinite(top), top, 0.0).astype(x.dtype, copy=False)
+
+
+@primitive
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """Return exp(x) divided by its sum along an axis.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Floating, any shape. ``-inf`` gives weight 0.
+    axis : int or tuple of int
+        Values along it sum to one. A row of nothing but ``-inf`` gives zeros.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.softmax(gk.tensor([[0.0, 0.0], [1000.0, 0.0]]))
+    Tensor([[0.5, 0.5],
+            [1. , 0. ]])
+    """
+    e = np.exp(x - _finite_max(x, axis))
+    total = np.sum(e, axis=axis, keepdims=True)
+    e /= np.where(total == 0, 1.0, total)
+    return e
+
+
+defvjp(softmax, lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)), keep="y")
+
+
+@primitive
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """Return the logarithm of :func:`softmax`, accurate where the softmax is near 0.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.log_softmax(gk.tensor([0.0, 1000.0]))
+    Tensor([-1000.,     0.])
+    """
+    shifted = x - _finite_max(x, axis)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+defvjp(
+    log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), keep="y"
+)
+
+
+@primitive
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the logarithm of the sum of exp(x) along an axis (default: of all values).
+
+    Notes
+    -----
+    Of no values, or of ``-inf`` only, it is ``-inf``, with derivative 0.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.logsumexp(gk.tensor([1000.0, 1000.0]))
+    Tensor(1000.69314718)
+    """
+    top = _finite_max(x, axis)
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return y if keepdims else np.squeeze(y, axis=axis)
+
+
+def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    shape = kept_shape(x.shape, axis)
+    y = np.reshape(y, shape)
+    return np.reshape(g, shape) * np.exp(x - np.where(np.isneginf(as_array(y)), 0.0, y))
+
+
+defvjp(logsumexp, _logsumexp_rule, keep="0y")

@@ -1,0 +1,179 @@
+"""Operations with a kernel of their own: dropout, cross entropy of rows, rows by index. Imports kernels, primitives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gnnkit import kernels as K
+from gnnkit.autodiff.functions import softmax
+from gnnkit.autodiff.primitive import primitive
+from gnnkit.autodiff.sparse import SparseMatrix
+from gnnkit.autodiff.tape import defvjp
+from gnnkit.autodiff.tensor import as_array, is_tensor
+from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
+
+
+def dropout(x: Any, rate: float, *, rng: np.random.Generator | int | None = None) -> Any:
+    """Set values to zero at random and scale the others by 1 / (1 - rate).
+
+    Parameters
+    ----------
+    x : array, Tensor or SparseMatrix
+        Floating, any shape. Of a sparse matrix, stored values are dropped.
+    rate : float
+        Probability of dropping a value, in [0, 1).
+    rng : None, int or numpy.random.Generator
+        Source of the key that decides what is kept; the same key gives the same bits for any number of threads.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If ``rate`` is outside of [0, 1).
+
+    Notes
+    -----
+    No mask is stored: the derivative recomputes it from the key.
+
+    References
+    ----------
+    Srivastava et al. (2014), Dropout: a simple way to prevent neural networks from overfitting.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> sorted(set(gk.dropout(np.ones(100), 0.5, rng=0).tolist()))
+    [0.0, 2.0]
+    """
+    if not 0 <= rate < 1:
+        raise InvalidArgumentError(
+            f"A dropout rate must lie in [0, 1). Got {rate!r}. It is the share of values that are set to zero."
+        )
+    if rate == 0:
+        return x
+    key = int(np.random.default_rng(rng).integers(0, 2**63))
+    if isinstance(x, SparseMatrix):
+        return x.with_data(K.dropout(x.data, key, float(rate)))
+    if as_array(x).dtype.kind != "f":
+        raise DTypeError(
+            f"Dropout scales floating values. Got dtype {as_array(x).dtype}. Convert them with .astype('float32')."
+        )
+    return keyed_dropout(x, key, float(rate))
+
+
+@primitive
+def keyed_dropout(x: Any, key: int, rate: float) -> Any:
+    return K.dropout(x, key, rate)
+
+
+defvjp(keyed_dropout, lambda g, y, x, key, rate: keyed_dropout(g, key, rate), keep="")
+keyed_dropout.op.name = "dropout"  # type: ignore[attr-defined]
+
+
+def cross_entropy_rows(logits: Any, labels: Any) -> Any:
+    """Return the negative log-probability of each row's label under the softmax of the row.
+
+    Parameters
+    ----------
+    logits : array or Tensor, floating [num_rows, num_classes]
+    labels : integer array [num_rows]
+        Class of each row, in [0, num_classes).
+
+    Returns
+    -------
+    array or Tensor [num_rows]
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidArgumentError
+        If the shapes do not fit, labels are not integers, or a label is out of range (the first one is named).
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> gk.cross_entropy_rows(np.array([[0.0, 0.0]]), np.array([1]))
+    array([0.69314718])
+    """
+    labels, values = as_array(labels), as_array(logits)
+    if values.ndim != 2 or labels.shape != values.shape[:1]:
+        raise ShapeError(
+            f"Logits are [num_rows, num_classes] and labels [num_rows]. Got logits {values.shape} and labels "
+            f"{labels.shape}. Give one integer label per row."
+        )
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(
+            f"Labels are integers. Got dtype {labels.dtype}. Convert class numbers with .astype('int64')."
+        )
+    bad = np.flatnonzero((labels < 0) | (labels >= values.shape[1]))
+    if bad.size:
+        raise InvalidArgumentError(
+            f"Labels lie in [0, {values.shape[1]}). Label {labels[bad[0]]} of row {bad[0]} does not. "
+            f"Leave such rows out, or give the logits more classes."
+        )
+    return row_losses(logits, labels.astype(np.int64, copy=False), {})
+
+
+@primitive
+def row_losses(logits: Any, labels: Any, saved: dict[str, Any]) -> Any:
+    losses, saved["probabilities"] = K.softmax_cross_entropy(np.ascontiguousarray(logits), labels)
+    return losses
+
+
+def _row_losses_rule(g: Any, y: Any, logits: Any, labels: Any, saved: dict[str, Any]) -> Any:
+    # a plain pass takes the probabilities that the forward kernel has already computed
+    probabilities = softmax(logits) if is_tensor(logits) else saved["probabilities"]
+    hits = np.zeros(logits.shape, logits.dtype)
+    hits[np.arange(len(labels)), labels] = 1
+    return g[:, None] * (probabilities - hits)
+
+
+defvjp(row_losses, _row_losses_rule)
+row_losses.op.name = "cross_entropy_rows"  # type: ignore[attr-defined]
+
+
+@primitive
+def take_rows(x: Any, index: Any) -> Any:
+    """Return rows ``x[index]``; repeated rows add their adjoints in a fixed order.
+
+    Parameters
+    ----------
+    x : array or Tensor [num_rows, ...]
+    index : integer array [num_picked]
+        Non-negative; not checked here.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> gk.take_rows(gk.tensor([1.0, 2.0]), np.array([1, 1]))
+    Tensor([2., 2.])
+    """
+    return K.gather(x, index)
+
+
+@primitive
+def scatter_add(values: Any, index: Any, num_rows: int) -> Any:
+    """Return zeros [num_rows, ...] with ``values[k]`` added to row ``index[k]``, in the order of k.
+
+    Parameters
+    ----------
+    values : array or Tensor [num_values, ...]
+    index : integer array [num_values]
+        In [0, num_rows); not checked here.
+    num_rows : int
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> gk.scatter_add(gk.tensor([1.0, 2.0]), np.array([1, 1]), 3)
+    Tensor([0., 3., 0.])
+    """
+    return K.scatter_add(values, index, num_rows)
+
+
+defvjp(take_rows, lambda g, y, x, index: scatter_add(g, index, x.shape[0]), keep="1")
+defvjp(scatter_add, lambda g, y, values, index, num_rows: take_rows(g, index), keep="1")

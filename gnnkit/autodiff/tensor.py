@@ -1,0 +1,617 @@
+"""`Tensor`: an array that remembers how it was computed, following numpy's protocols.
+
+`record` applies an operation and writes its node; every operator and every numpy function on a Tensor ends there.
+Imports the tape, the error tree and, for very large arrays only, the kernels.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from gnnkit.autodiff import tape as _tape
+from gnnkit.autodiff.tape import HANDLERS, OPS, PLAIN, STEPS, Node, Op, Stub, creation_counter, mode, op_of
+from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError, ShapeError
+
+NO_KEYWORDS: Mapping[str, Any] = {}
+_ndarray = np.ndarray
+
+
+def _leaf_node(tensor: Tensor) -> Node:
+    data = tensor.data
+    if data.dtype.kind != "f":
+        raise DTypeError(
+            f"Only floating Tensors can require a gradient. Got dtype {data.dtype} and shape {data.shape}. "
+            f"Convert it first, for example with .astype('float32')."
+        )
+    node = Node()
+    node.op, node.args, node.kwargs, node.parents, node.output = None, (), {}, (), None
+    node.order, node.leaf, node.name = next(creation_counter), weakref.ref(tensor), tensor._name
+    node.shape, node.dtype = data.shape, data.dtype
+    return node
+
+
+class Tensor:
+    """A numpy array that can be differentiated.
+
+    Parameters
+    ----------
+    data : array_like
+        The values. Arrays are not copied; a floating dtype is kept as it is.
+    requires_grad : bool
+        Whether derivatives with respect to this Tensor may be asked for. Needs a floating dtype.
+    name : str, optional
+        Shown by ``repr`` and on the tape.
+
+    Attributes
+    ----------
+    data : numpy.ndarray
+        The values. Writing into it is not recorded; do so between steps only (optimisers do), never between
+        computing a result and calling ``backward`` on it.
+    grad : Tensor or None
+        Sum of the gradients of all ``backward`` calls so far; on leaves only.
+
+    Notes
+    -----
+    numpy functions and operators take Tensors and return Tensors. What has no derivative because it is not floating
+    (comparisons, ``argmax``, ``isnan``, ``shape``) returns plain arrays; step functions (``sign``, ``floor``) return
+    a Tensor that requires no gradient. A numpy function outside the table raises an error that names it.
+    Tensors are never changed in place. ``np.asarray(t)`` is refused where ``t`` requires a gradient: the
+    derivative would silently be lost; use ``t.numpy()``.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> x = gk.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = np.sum(np.square(x) * 3)
+    >>> y.backward()
+    >>> x.grad
+    Tensor([ 6., 12.])
+    """
+
+    __slots__ = ("__weakref__", "_name", "_node", "data", "grad")
+
+    data: np.ndarray
+    grad: Tensor | None
+    _node: Node | None
+    _name: str | None
+
+    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, name: str | None = None) -> None:
+        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        if array.dtype.kind not in "fiub":
+            raise DTypeError(
+                f"A Tensor holds floating, integer or boolean numbers. Got dtype {array.dtype}. "
+                f"Convert the data to numbers first."
+            )
+        self.data = array
+        self.grad = None
+        self._name = name
+        self._node = None
+        if requires_grad:
+            self._node = _leaf_node(self)
+
+    # --- what it is -------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if bool(flag) == (self._node is not None):
+            return
+        if self._node is not None and self._node.op is not None:
+            raise GradientError(
+                f"requires_grad can be switched off on leaves only. This Tensor is the result of "
+                f"{self._node.op.name}. Use .detach() to get its values without the tape."
+            )
+        self._node = _leaf_node(self) if flag else None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is not the recorded result of an operation."""
+        return self._node is None or self._node.op is None
+
+    @property
+    def name(self) -> str | None:
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+        if self._node is not None:
+            self._node.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes
+
+    @property
+    def T(self) -> Any:
+        return np.transpose(self)  # type: ignore[call-overload]
+
+    @property
+    def mT(self) -> Any:
+        return np.swapaxes(self, -1, -2)  # type: ignore[call-overload]
+
+    def numpy(self) -> np.ndarray:
+        """Return the values as the plain array that the Tensor holds (no copy)."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """Return a Tensor of the same values (no copy) without the tape."""
+        return Tensor(self.data, name=self._name)
+
+    def item(self) -> Any:
+        """Return the single value as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists."""
+        return self.data.tolist()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        if self._node is not None:
+            raise GradientError(
+                f"A Tensor that requires a gradient is not silently turned into an array. Got one of shape "
+                f"{self.shape}{f' named {self._name!r}' if self._name else ''}. Use .numpy() for its values, or a "
+                f"numpy function of the table to go on differentiating."
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        end = f", dtype={self.dtype}" if self.dtype not in (np.float64, np.int64, np.bool_) else ""
+        if self._name:
+            end += f", name={self._name!r}"
+        if self._node is not None:
+            end += f", op={self._node.op.name}" if self._node.op else ", requires_grad=True"
+        return f"{type(self).__name__}({np.array2string(self.data, separator=', ', prefix='Tensor(')}{end})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data[()], spec) if self.data.ndim == 0 else format(str(self), spec)
+
+    def __len__(self) -> int:
+        if not self.data.ndim:
+            raise ShapeError("Only a Tensor with at least one axis has a length. Got a scalar. Use .size or .item().")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return as_array(value) in self.data
+
+    def _single(self, what: str) -> Any:
+        if self.data.size != 1:
+            raise ShapeError(
+                f"Only a Tensor with one value has a {what}. Got shape {self.shape}. Use a reduction such as .any(), "
+                f".all() or .sum() first."
+            )
+        return self.data.item()
+
+    def __bool__(self) -> bool:
+        return bool(self._single("truth value"))
+
+    def __float__(self) -> float:
+        return float(self._single("float value"))
+
+    def __int__(self) -> int:
+        return int(self._single("integer value"))
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise GradientError(
+                f"Only leaves can be copied. Got the result of {self._node.op.name}. "  # type: ignore[union-attr]
+                f"Use np.copy(t) to stay on the tape, or copy t.detach()."
+            )
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.data, new._name, new._node = self.data.copy(), self._name, None
+        new.grad = None if self.grad is None else Tensor(self.grad.data.copy())
+        if self._node is not None:
+            new._node = _leaf_node(new)
+        for key, value in getattr(self, "__dict__", {}).items():
+            setattr(new, key, value)
+        return new
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise GnnkitError(
+            f"gnnkit writes no pickles. Got a {type(self).__name__} of shape {self.shape}. "
+            f"Pass its array (t.numpy()) instead, or save the model with gnnkit.nn.save_model."
+        )
+
+    # --- derivatives ------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: ArrayLike | Tensor | None = None, *, create_graph: bool = False) -> None:
+        """Add the derivative of this value to ``.grad`` of every leaf that it depends on.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            Adjoint of this Tensor, of its shape. May be left out where there is one value only.
+        create_graph : bool
+            Record the backward pass too, so that the gradients can be differentiated again.
+
+        Raises
+        ------
+        GradientError
+            If this Tensor requires no gradient, or has several values and no ``gradient`` is given.
+
+        Notes
+        -----
+        May be called any number of times; gradients add up until ``.grad`` is set to None.
+        """
+        from gnnkit.autodiff.backward import backward
+
+        backward(self, gradient, create_graph=create_graph)
+
+    # --- numpy's protocols ------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__":
+            op = OPS.get(ufunc)
+            if op is not None and not kwargs:
+                return record(op, inputs, NO_KEYWORDS)
+            if ufunc in PLAIN or ufunc in STEPS or (kwargs and not any(_requires_grad(a) for a in inputs)):
+                return _without_tape(ufunc, inputs, kwargs)
+            if op is not None:
+                raise InvalidArgumentError(
+                    f"np.{ufunc.__name__} on Tensors that require a gradient takes no keyword arguments. "
+                    f"Got {', '.join(kwargs)}. Tensors are not written into: use the returned value, "
+                    f"np.where for masks and .astype for another dtype."
+                )
+        elif method == "reduce" and ufunc in REDUCTIONS:
+            return getattr(np, REDUCTIONS[ufunc])(*inputs, **{"axis": 0, **kwargs})
+        raise _not_in_table(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}")
+
+    def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        handler = HANDLERS.get(function)
+        if handler is not None:
+            try:
+                return handler(*args, **kwargs)
+            except TypeError as error:
+                raise _wrong_arguments(function, handler, args, kwargs, error) from error
+        if function in PLAIN or function in STEPS:
+            return _without_tape(function, args, kwargs)
+        raise _not_in_table(function.__name__)
+
+    # --- operators --------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        return record(_ADD, (self, other), NO_KEYWORDS)
+
+    def __radd__(self, other: Any) -> Any:
+        return record(_ADD, (other, self), NO_KEYWORDS)
+
+    def __sub__(self, other: Any) -> Any:
+        return record(_SUBTRACT, (self, other), NO_KEYWORDS)
+
+    def __rsub__(self, other: Any) -> Any:
+        return record(_SUBTRACT, (other, self), NO_KEYWORDS)
+
+    def __mul__(self, other: Any) -> Any:
+        return record(_MULTIPLY, (self, other), NO_KEYWORDS)
+
+    def __rmul__(self, other: Any) -> Any:
+        return record(_MULTIPLY, (other, self), NO_KEYWORDS)
+
+    def __truediv__(self, other: Any) -> Any:
+        return record(_DIVIDE, (self, other), NO_KEYWORDS)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return record(_DIVIDE, (other, self), NO_KEYWORDS)
+
+    def __pow__(self, other: Any) -> Any:
+        if type(other) in (int, float) and other == 2:  # the usual case, and far cheaper than a general power
+            return record(_SQUARE, (self,), NO_KEYWORDS)
+        return record(_POWER, (self, other), NO_KEYWORDS)
+
+    def __rpow__(self, other: Any) -> Any:
+        return record(_POWER, (other, self), NO_KEYWORDS)
+
+    def __matmul__(self, other: Any) -> Any:
+        if getattr(other, "__array_ufunc__", True) is None:  # a SparseMatrix knows how to be multiplied
+            return NotImplemented
+        return record(_MATMUL, (self, other), NO_KEYWORDS)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return record(_MATMUL, (other, self), NO_KEYWORDS)
+
+    def __neg__(self) -> Any:
+        return record(_NEGATIVE, (self,), NO_KEYWORDS)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return np.absolute(self)  # type: ignore[call-overload]
+
+    def __mod__(self, other: Any) -> Any:
+        return np.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return np.remainder(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return np.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return np.floor_divide(other, self)
+
+    def __invert__(self) -> Any:
+        return np.invert(self.data)
+
+    def __and__(self, other: Any) -> Any:
+        return self.data & as_array(other)
+
+    def __or__(self, other: Any) -> Any:
+        return self.data | as_array(other)
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == as_array(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != as_array(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.data < as_array(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.data <= as_array(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.data > as_array(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.data >= as_array(other)
+
+    def __getitem__(self, index: Any) -> Any:
+        from gnnkit.autodiff.rules.indexing import getitem
+
+        return getitem(self, index)
+
+    def _refuse_in_place(self, *_: Any) -> Any:
+        raise GradientError(
+            f"Tensors are not changed in place. Got an assignment to a {type(self).__name__} of shape {self.shape}. "
+            f"Write t = t + s instead of t += s, and np.where(mask, s, t) instead of t[mask] = s; "
+            f"t.data may be written outside of a recorded computation."
+        )
+
+    __setitem__ = __delitem__ = _refuse_in_place
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __ipow__ = __imatmul__ = __imod__ = _refuse_in_place
+    __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = _refuse_in_place
+
+    # --- methods of an array: each is the numpy function of that name -----------------------------------------
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.max(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.min(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.prod(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def cumsum(self, axis: int | None = None) -> Any:
+        return np.cumsum(self, axis=axis)  # type: ignore[call-overload]
+
+    def argmax(self, axis: int | None = None) -> Any:
+        return np.argmax(self.data, axis=axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        return np.argmin(self.data, axis=axis)
+
+    def any(self, axis: Any = None) -> Any:
+        return np.any(self.data, axis=axis)
+
+    def all(self, axis: Any = None) -> Any:
+        return np.all(self.data, axis=axis)
+
+    def reshape(self, *shape: Any) -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
+
+    def transpose(self, *axes: Any) -> Any:
+        order = None if not axes or axes[0] is None else axes[0] if isinstance(axes[0], tuple | list) else axes
+        return np.transpose(self, order)  # type: ignore[call-overload]
+
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
+        return np.swapaxes(self, axis1, axis2)  # type: ignore[call-overload]
+
+    def squeeze(self, axis: Any = None) -> Any:
+        return np.squeeze(self, axis=axis)  # type: ignore[call-overload]
+
+    def ravel(self) -> Any:
+        return np.reshape(self, -1)  # type: ignore[call-overload]
+
+    flatten = ravel
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+        return np.repeat(self, repeats, axis=axis)  # type: ignore[call-overload]
+
+    def clip(self, min: Any = None, max: Any = None) -> Any:
+        return np.clip(self, min, max)  # type: ignore[call-overload]
+
+    def dot(self, other: Any) -> Any:
+        return np.dot(self, other)  # type: ignore[call-overload]
+
+    def copy(self) -> Any:
+        """Return a copy of the values that stays on the tape."""
+        return np.copy(self)  # type: ignore[call-overload]
+
+    def astype(self, dtype: DTypeLike) -> Any:
+        """Return the Tensor in another dtype; the gradient comes back in the old one."""
+        from gnnkit.autodiff.rules.shapes import astype
+
+        return self if np.dtype(dtype) == self.data.dtype else astype(self, dtype)
+
+
+REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
+
+_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = (op_of(f) for f in (np.add, np.subtract, np.multiply, np.divide))
+_POWER, _SQUARE, _MATMUL, _NEGATIVE = (op_of(f) for f in (np.power, np.square, np.matmul, np.negative))
+_new = Tensor.__new__
+
+
+def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
+    """Apply an operation to arguments some of which are Tensors; write its node if one requires a gradient."""
+    raw = [a.data if isinstance(a, Tensor) else a for a in args]
+    y = op.forward(*raw, **kwargs)
+    if type(y) is not _ndarray:
+        y = np.asarray(y)
+    out = _new(Tensor)
+    out.data = y
+    out.grad = out._name = out._node = None
+    if not mode.recording:
+        return out
+    rules = op.rules
+    parents = []
+    for i, a in enumerate(args):
+        if isinstance(a, Tensor):
+            parent = a._node
+            if parent is not None and (op.each is not None or (i < len(rules) and rules[i] is not None)):
+                parents.append((i, parent, a.data.shape, a.data.dtype))
+    if not parents or y.dtype.kind != "f":
+        return out
+    node = Node()
+    node.op, node.kwargs, node.parents = op, kwargs, parents  # type: ignore[assignment]
+    node.order, node.leaf, node.name = next(creation_counter), None, None
+    node.shape, node.dtype = y.shape, y.dtype
+    if op.keep is not None:
+        for i, value in enumerate(raw):
+            if type(value) is _ndarray and value.size > _tape.SMALL and i not in op.keep:
+                raw[i] = Stub(value)
+        node.output = Stub(y) if not op.keep_output and y.size > _tape.SMALL else y
+    else:
+        node.output = y
+    node.args = raw
+    out._node = node
+    return out
+
+
+def recorded(array: np.ndarray, node: Node | None) -> Tensor:
+    """Return a Tensor for a value that is already on the tape."""
+    out = _new(Tensor)
+    out.data, out._node, out.grad, out._name = array, node, None, None
+    return out
+
+
+def tensor(data: ArrayLike | Tensor, requires_grad: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
+    """Return a new leaf Tensor with a copy of ``data``.
+
+    Parameters
+    ----------
+    data : array_like
+        Numbers; a Tensor is detached.
+    requires_grad : bool
+        Whether derivatives with respect to it may be asked for.
+    dtype : dtype, optional
+        Default: that of ``data``, so Python floats give float64.
+
+    Raises
+    ------
+    DTypeError
+        If ``requires_grad`` is asked of integers or booleans, or if ``data`` is not numeric.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> gk.tensor([1, 2], dtype="float32", requires_grad=True)
+    Tensor([1., 2.], dtype=float32, requires_grad=True)
+    """
+    return Tensor(np.array(as_array(data), dtype=dtype), requires_grad)
+
+
+def as_array(value: Any) -> np.ndarray:
+    """Return the plain array behind a Tensor (no copy), or ``np.asarray`` of anything else."""
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def is_tensor(value: Any) -> bool:
+    """Return whether ``value`` is a Tensor."""
+    return isinstance(value, Tensor)
+
+
+def unwrap(value: Any) -> Any:
+    """Replace Tensors by their arrays in a value or in nested lists, tuples and dicts of values."""
+    if isinstance(value, Tensor):
+        return value.data
+    if isinstance(value, list | tuple):
+        return type(value)(unwrap(v) for v in value)
+    if isinstance(value, dict):
+        return {k: unwrap(v) for k, v in value.items()}
+    return value
+
+
+def _requires_grad(value: Any) -> bool:
+    return isinstance(value, Tensor) and value._node is not None
+
+
+def _without_tape(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call a function that has no derivative on the plain arrays."""
+    if any(_requires_grad(a) for a in args) and any(isinstance(o, _ndarray) for o in kwargs.get("out") or ()):
+        raise GradientError(
+            f"The result of np.{function.__name__} on a Tensor that requires a gradient is not written into an array. "
+            f"Got out=. Use the returned value, or pass t.numpy()."
+        )
+    result = function(*unwrap(args), **unwrap(kwargs))
+    return result if function in PLAIN or kwargs.get("out") else Tensor(result)
+
+
+def _not_in_table(name: str) -> GradientError:
+    return GradientError(
+        f"A numpy function called with a Tensor must be in the table of derivatives. np.{name} is not. "
+        f"Use functions of the table, wrap it as a @primitive with its derivative rule, or pass t.numpy()."
+    )
+
+
+def _wrong_arguments(function: Any, handler: Any, args: tuple, kwargs: dict, error: TypeError) -> Exception:
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except TypeError:
+        return InvalidArgumentError(
+            f"np.{function.__name__} on Tensors takes {inspect.signature(handler)}. Got other arguments: {error}. "
+            f"Leave them out, or pass t.numpy()."
+        )
+    return error
