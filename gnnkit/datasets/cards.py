@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file that holds a data set: its ``name``, ``bytes`` and ``sha256``, how its arrays are laid out, and from where.
+    """One file that holds a data set: its ``name``, ``bytes`` and ``sha256``, the layout of its arrays, and from where.
 
     ``layout`` is ``"gnnkit"`` or ``"gnn-benchmark"`` (see :mod:`gnnkit.datasets.layouts`); ``url`` is None for a file
     that cannot be downloaded.
@@ -96,7 +96,7 @@ def card(name: str) -> Card:
     False
     """
     known = all_cards()
-    key = re.sub(r"[-\s]+", "_", name.strip().lower()) if isinstance(name, str) else name
+    key = re.sub(r"[-\s]+", "_", str(name).strip().lower())
     if key not in known:
         raise unknown_name("data set", name, known)
     return known[key]

@@ -190,12 +190,13 @@ def _download(card: Card, file: DataFile, folders: list[Path]) -> bytes:
 
 def _absent(card: Card, folders: list[Path], what_happened: str) -> str:
     file = next(file for file in card.files if file.url)
+    size = file.bytes / 1e6
     looked = "', '".join(str(folder) for folder in folders)
     return (
-        f"Data set {card.name!r} is not bundled and must be downloaded once ({file.bytes / 1e6:.0f} MB from {file.url}). "
+        f"Data set {card.name!r} is not bundled and must be downloaded once ({size:.0f} MB from {file.url}). "
         f"{what_happened} No copy was found in '{looked}'"
-        f"{'' if 'GNNKIT_DATA' in os.environ else ' (GNNKIT_DATA is not set)'}. "
-        f"Connect to the network and try again, or bring '{file.name}' from elsewhere and set GNNKIT_DATA to its folder."
+        f"{'' if 'GNNKIT_DATA' in os.environ else ' (GNNKIT_DATA is not set)'}. Connect to the network and try again, "
+        f"or bring '{file.name}' from elsewhere and set GNNKIT_DATA to its folder."
     )
 
 

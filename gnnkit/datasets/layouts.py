@@ -1,8 +1,9 @@
 """From the bytes of a file to plain arrays, for every layout in which a data set is stored. No Graph here, no network.
 
-Layout ``"gnnkit"`` (bundled files): npz without pickle with ``edge_index`` [2, num_pairs] (undirected, each pair once),
-``y``, sparse features ``x_indptr, x_indices, x_shape`` with ``x_data`` or, packed, ``x_codes, x_table, x_table_indptr``;
-``train_idx`` and the like; further fields as ``node_NAME`` and ``edge_NAME``; ``graph_indptr`` for a set of graphs.
+Layout ``"gnnkit"`` (bundled files): npz without pickle with ``edge_index`` [2, num_pairs] (undirected, each pair once);
+``y``; sparse features ``x_indptr, x_indices, x_shape`` with ``x_data`` or, packed, ``x_codes, x_table`` and
+``x_table_indptr``; ``train_idx`` and the like; further fields as ``node_NAME`` and ``edge_NAME``; ``graph_indptr`` for
+a set of graphs.
 
 Layout ``"gnn-benchmark"`` (Shchur et al. 2018): npz with the adjacency ``adj_*`` and the attributes ``attr_*`` as CSR
 and ``labels``. Imports only the error tree.
@@ -38,8 +39,8 @@ class SparseRows:
 class Content:
     """The arrays of a data set, whatever file they came from.
 
-    ``pairs`` [2, num_pairs] int64 holds each undirected edge once, smaller node first, sorted; ``edges`` are fields with
-    one entry per pair. ``graph_ptr`` [num_graphs + 1] int64 cuts the nodes of a set of graphs.
+    ``pairs`` [2, num_pairs] int64 holds each undirected edge once, smaller node first, sorted; ``edges`` are fields
+    with one entry per pair. ``graph_ptr`` [num_graphs + 1] int64 cuts the nodes of a set of graphs.
     """
 
     num_nodes: int

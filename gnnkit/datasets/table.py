@@ -67,4 +67,5 @@ def list_cards() -> CardTable:
 def _cells(card: Card) -> tuple[str, ...]:
     where = "bundled" if card.is_bundled else f"download {card.files[0].bytes / 1e6:.0f} MB"
     counts = (card.num_graphs, card.num_nodes, card.num_edges, card.num_features, card.num_classes)
-    return (card.name, *(f"{count:,}" if count else "-" for count in counts), card.task, where, card.licence)
+    licence = card.licence.split(" (")[0]
+    return (card.name, *(f"{count:,}" if count else "-" for count in counts), card.task, where, licence)
