@@ -116,7 +116,7 @@ def input_features(x: Any, in_channels: int | None, dtype: Any = None, layer: Mo
             f"{name} computes with floating features. Got x of dtype {x.dtype} and shape {list(x.shape)}. "
             "Convert measurements with x.astype('float32'); turn categories into one-hot rows or use gk.nn.Embedding."
         )
-    if in_channels is not None and (x.ndim == 0 or x.shape[-1] != in_channels or (x.ndim == 1 and in_channels != 0)):
+    if in_channels is not None and (x.ndim < 2 or x.shape[-1] != in_channels):
         _refuse_channels(x, in_channels, name)
     return x if dtype is None or x.dtype == dtype else x.astype(dtype)
 
