@@ -45,6 +45,6 @@ def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
         for c in range(logits.shape[1]):
             probabilities[i, c] = math.exp(logits[i, c] - top)
             total += probabilities[i, c]
-        loss[i] = math.log(total) + top - logits[i, labels[i]]
+        loss[i] = math.log(total) + (top - logits[i, labels[i]])
         for c in range(logits.shape[1]):
             probabilities[i, c] /= total

@@ -34,11 +34,12 @@ def dropout_constants(key: int, rate: float, dtype: np.dtype[Any]) -> tuple[np.u
 def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
     x = np.asarray(x)
     start, threshold, scale = dropout_constants(key, rate, x.dtype)
-    positions = np.arange(1, x.size + 1, dtype=np.uint64).reshape(x.shape)
-    kept = splitmix64(start + positions * np.uint64(_GOLDEN_GAMMA)) >= threshold
-    if rate >= 1:
-        kept[...] = False
-    return np.where(kept, x * scale, np.zeros((), x.dtype)).astype(x.dtype, copy=False)
+    positions = np.arange(1, x.size + 1, dtype=np.uint64)
+    kept = (splitmix64(start + positions * np.uint64(_GOLDEN_GAMMA)) >= threshold).reshape(x.shape)
+    out = np.zeros(x.shape, x.dtype)
+    if rate < 1:
+        np.multiply(x, scale, out=out, where=kept)
+    return out
 
 
 def adam_constants(
@@ -77,4 +78,4 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     exponentials = np.exp(logits - top)
     totals = exponentials.sum(axis=1, keepdims=True)
     chosen = np.take_along_axis(logits, labels.reshape(-1, 1), axis=1)
-    return (np.log(totals) + top - chosen)[:, 0], exponentials / totals
+    return (np.log(totals) + (top - chosen))[:, 0], exponentials / totals

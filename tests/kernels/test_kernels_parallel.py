@@ -1,0 +1,147 @@
+"""Row sharing: chunks cover every row once, errors and interrupts come out, forks and nesting work."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnnkit import kernels as K
+from gnnkit.errors import InvalidArgumentError
+from gnnkit.kernels import parallel
+
+
+@given(lengths=st.lists(st.sampled_from([0, 0, 1, 3, 500]), min_size=1, max_size=40), chunks=st.integers(1, 12))
+def test_bounds_cover_all_rows(lengths, chunks):
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    bounds = parallel.balanced_bounds(len(lengths), chunks, indptr)
+    assert bounds[0] == 0 and bounds[-1] == len(lengths)
+    assert all(a < b for a, b in itertools.pairwise(bounds))
+    assert len(bounds) <= chunks + 1
+    # no chunk is heavier than its share plus one row
+    weights = np.array(lengths) + 1
+    for a, b in itertools.pairwise(bounds):
+        assert weights[a:b].sum() <= weights.sum() / chunks + weights.max() + 1
+
+
+def test_every_row_once(threads):
+    threads(4)
+    seen = np.zeros(1000, np.int64)
+
+    def visit(start, stop, out):
+        out[start:stop] += 1
+
+    K.parallel_rows(visit, 1000, (seen,), grain=1)
+    assert (seen == 1).all()
+    K.parallel_rows(visit, 0, (seen,), grain=1)
+    K.parallel_rows(visit, 1, (seen,), grain=1)
+    assert seen[0] == 2 and seen[1:].max() == 1
+
+
+def test_small_work_stays_on_this_thread(threads):
+    threads(4)
+    names = []
+    K.parallel_rows(lambda start, stop: names.append((start, stop, threading.get_ident())), 100)
+    assert names == [(0, 100, threading.get_ident())]
+
+
+def test_large_work_uses_other_threads(threads):
+    threads(2)
+    names = set()
+
+    def visit(start, stop):
+        names.add(threading.get_ident())
+        time.sleep(0.01)
+
+    K.parallel_rows(visit, 1000, grain=1)
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("where", [0, 7, 15])
+def test_an_exception_comes_out_and_nothing_keeps_running(failure, where, threads):
+    threads(2)
+    running, calls = [0], []
+
+    def work(start, stop):
+        running[0] += 1
+        calls.append(start)
+        if start == where:
+            running[0] -= 1
+            raise failure("stop here")
+        time.sleep(0.001)
+        running[0] -= 1
+
+    with pytest.raises(failure, match="stop here"):
+        K.run_chunks(work, list(range(17)))
+    count = len(calls)
+    time.sleep(0.01)
+    assert running[0] == 0 and len(calls) == count
+    # and the pool still works
+    K.run_chunks(lambda start, stop: calls.append(start), [0, 1, 2, 3])
+    assert len(calls) == count + 3
+
+
+def test_nested_and_concurrent_callers_do_not_deadlock(threads):
+    threads(2)
+    total = np.zeros(64, np.int64)
+
+    def inner(start, stop, row):
+        total[row] += stop - start
+
+    def outer(start, stop):
+        for row in range(start, stop):
+            K.parallel_rows(inner, 100, (row,), grain=1)
+
+    callers = [threading.Thread(target=lambda: K.parallel_rows(outer, 64, grain=1)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=30)
+        assert not caller.is_alive()
+
+
+def _sum_in_child(queue, x, indptr):
+    queue.put(K.segment_sum(x, indptr).tobytes())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_pool_survives_a_fork(rng, threads):
+    threads(2)
+    x, indptr = rng.normal(size=(400_000, 2)), np.arange(0, 400_001, 4)
+    here = K.segment_sum(x, indptr).tobytes()  # starts the pool
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=_sum_in_child, args=(queue, x, indptr))
+    child.start()
+    there = queue.get()
+    child.join(timeout=30)
+    assert child.exitcode == 0
+    assert there == here
+
+
+def test_number_of_threads_is_checked(threads):
+    for wrong in (0, -1, 2.0, True, "2"):
+        with pytest.raises(InvalidArgumentError, match="num_threads must be a whole number of at least 1"):
+            threads(wrong)
+    threads(np.int64(3))
+    assert K.get_num_threads() == 3
+
+
+def test_number_of_threads_from_the_environment(monkeypatch, threads):
+    monkeypatch.setattr(parallel, "_num_threads", None)
+    monkeypatch.setenv("GNNKIT_NUM_THREADS", "3")
+    assert K.get_num_threads() == 3
+    monkeypatch.setattr(parallel, "_num_threads", None)
+    monkeypatch.setenv("GNNKIT_NUM_THREADS", "many")
+    with pytest.raises(InvalidArgumentError, match=r"GNNKIT_NUM_THREADS must be a whole number .* Got 'many'"):
+        K.get_num_threads()
+    monkeypatch.setattr(parallel, "_num_threads", 2)
