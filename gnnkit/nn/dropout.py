@@ -49,7 +49,10 @@ class Dropout(FeatureModule):
         x = input_features(x, None, None, self)
         if not self.training or self.rate == 0.0:
             return x
-        return autodiff.dropout(x, self.rate, self.generator)
+        return autodiff.dropout(x, self.rate, rng=self.generator)
+
+    def extra_repr(self) -> str:
+        return f"{self.rate:g}"
 
 
 def check_rate(rate: float, name: str = "rate") -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff import SparseMatrix, Tensor, tensor
+from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.nn.module import EQUIVARIANT, Module
@@ -141,7 +141,7 @@ def as_features(x: Any) -> Any:
         return x
     if hasattr(x, "tocsr"):  # a scipy sparse matrix, without importing scipy
         return SparseMatrix.from_scipy(x)
-    return tensor(x)
+    return Tensor(x)  # no copy, unlike gk.tensor
 
 
 def require_dense(x: Any, layer: Module | str) -> Tensor:

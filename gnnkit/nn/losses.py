@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gnnkit import autodiff
-from gnnkit.autodiff import Tensor, as_array, tensor
+from gnnkit.autodiff import Tensor, as_array
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError
 
 
@@ -351,7 +351,7 @@ def _label_advice(labels: np.ndarray) -> str:
 
 
 def _floating(values: Any, name: str) -> Tensor:
-    found = values if isinstance(values, Tensor) else tensor(values)
+    found = values if isinstance(values, Tensor) else Tensor(values)
     if found.dtype.kind != "f":
         raise DTypeError(
             f"A loss needs floating {name}. Got dtype {found.dtype} and shape {list(found.shape)}. "

@@ -32,6 +32,8 @@ def bound_arguments(module: Module) -> dict[str, Any]:
             found.update(value)
         elif name not in _SKIPPED and not (kind is inspect.Parameter.VAR_POSITIONAL and not value):
             found[name] = value
+    if "dtype" in found and next(module.parameters(), None) is not None:
+        found["dtype"] = str(module.dtype)  # what astype() made of it since
     return found
 
 
@@ -199,4 +201,6 @@ def _construct(cls: type[Module], arguments: dict[str, Any]) -> Module:
 
 
 def _same(default: Any, value: Any) -> bool:
+    if isinstance(default, type) and issubclass(default, np.generic):
+        return np.dtype(default) == value
     return default is value or (type(default) is type(value) and bool(np.all(default == value)))
