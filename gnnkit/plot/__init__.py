@@ -1,1 +1,10 @@
-"""Under construction: see the modules beside this file."""
+"""Pictures: training curves, graphs, embeddings, tapes, receptive fields. Floor 6; matplotlib is imported when drawing.
+
+Every function returns a ``matplotlib.figure.Figure`` and saves it if ``path`` is given; none touches pyplot.
+"""
+
+from gnnkit.plot.curves import training_curve as training_curve
+from gnnkit.plot.embeddings import embedding_map as embedding_map
+from gnnkit.plot.fields import draw_computation as draw_computation
+from gnnkit.plot.fields import draw_receptive_field as draw_receptive_field
+from gnnkit.plot.graphs import draw_graph as draw_graph

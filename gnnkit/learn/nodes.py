@@ -1,0 +1,487 @@
+"""Graph networks as scikit-learn estimators: ``fit(node ids, labels)`` on one graph, ``predict`` there or elsewhere.
+
+May import nn, the training loop and the estimator base. One base class trains; the classifier and the regressor only
+say how targets become numbers and outputs become answers.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gnnkit import nn
+from gnnkit.autodiff import as_array, no_grad
+from gnnkit.errors import (
+    DTypeError,
+    FileFormatError,
+    InvalidArgumentError,
+    InvalidFeatureError,
+    ShapeError,
+    unknown_name,
+)
+from gnnkit.graph import Graph, transforms
+from gnnkit.learn.checkpoint import Checkpoint
+from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator, RegressorMixin
+from gnnkit.learn.loop import fit as train
+from gnnkit.learn.history import History
+from gnnkit.learn.presets import decay_first_layer_only
+from gnnkit.learn.tasks import Task
+
+Validation = float | tuple[ArrayLike, ArrayLike] | None
+
+
+class _NetworkEstimator(NodeEstimator):
+    """What the classifier and the regressor share: parameters, training, prediction, one file."""
+
+    _loss = ""
+    model_: Any
+    history_: History
+
+    def __init__(
+        self,
+        graph: Graph | None = None,
+        *,
+        model: str | nn.Module | Callable[[int, int], nn.Module] = "gcn",
+        hidden: int = 16,
+        layers: int = 2,
+        dropout: float = 0.5,
+        model_options: dict[str, Any] | None = None,
+        normalize: str | None = None,
+        epochs: int = 200,
+        lr: float = 0.01,
+        weight_decay: float = 5e-4,
+        decay_on: str = "all",
+        optimizer: str = "adam",
+        schedule: Callable[[Any], Any] | None = None,
+        clip_norm: float | None = None,
+        validation: Validation = None,
+        patience: int | None = None,
+        monitor: str | None = None,
+        random_state: int | np.random.Generator | None = None,
+        progress: bool | None = False,
+    ) -> None:
+        self.graph = graph
+        self.model = model
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        self.model_options = model_options
+        self.normalize = normalize
+        self.epochs = epochs
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.decay_on = decay_on
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.validation = validation
+        self.patience = patience
+        self.monitor = monitor
+        self.random_state = random_state
+        self.progress = progress
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        validation: Validation = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        callback: Callable[[int, dict[str, float]], Any] | None = None,
+    ) -> Self:
+        """Learn from the labelled nodes ``X``, with every node and edge of the graph taking part.
+
+        Parameters
+        ----------
+        X : array_like [n] or [n, 1] of int
+            Ids of the labelled nodes.
+        y : array_like [n]
+            Their labels (for regression also [n, num_targets]).
+        validation : float or (ids, labels), optional
+            Nodes that choose the best epoch; a number is a share of ``X``, by class. Default: the constructor's.
+        test : (ids, labels), optional
+            Evaluated along the way and written to ``history_``; never used for choices.
+        checkpoint, resume, callback
+            As in :func:`~gnnkit.learn.fit`.
+        """
+        graph = self._features(self._the_graph())
+        ids, labels = self._labelled(X, y, graph)
+        validation = self.validation if validation is None else validation
+        if self.decay_on not in ("all", "first"):
+            raise unknown_name("value of decay_on", self.decay_on, ("all", "first"))
+        train_rows, val = self._split(ids, labels, validation, graph)
+        ids, codes = ids[train_rows], self._learn_targets(labels[train_rows])
+        self.n_features_in_ = 1
+        model = self._build(graph, self._out_channels())
+        self.history_ = train(
+            model,
+            self._task(graph, ids, codes),
+            validation=None if val is None else self._task(graph, *self._encoded(val, "validation")),
+            test=None if test is None else self._task(graph, *self._encoded(self._labelled(*test, graph), "test")),
+            loss=self._loss,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            clip_norm=self.clip_norm,
+            epochs=self.epochs,
+            patience=self.patience,
+            monitor=self.monitor,
+            random_state=self.random_state,
+            reset=not isinstance(self.model, nn.Module),
+            progress=self.progress,
+            checkpoint=checkpoint,
+            resume=resume,
+            callback=callback,
+        )
+        self.model_ = model
+        return self
+
+    def _split(
+        self, ids: NDArray[np.int64], labels: NDArray[Any], validation: Validation, graph: Graph
+    ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], NDArray[Any]] | None]:
+        """Rows of ``ids`` to train on, and the validation nodes with their labels."""
+        everything = np.arange(len(ids))
+        if validation is None:
+            return everything, None
+        if isinstance(validation, tuple):
+            if len(validation) != 2:
+                raise InvalidArgumentError(
+                    f"validation is a share of X or a pair (ids, labels). Got a tuple of {len(validation)}. "
+                    "Pass validation=(ids, labels)."
+                )
+            return everything, self._labelled(*validation, graph)
+        if isinstance(validation, bool) or not 0 < validation < 1:
+            raise InvalidArgumentError(
+                f"validation is a share between 0 and 1, or a pair (ids, labels). Got {validation!r}. "
+                "Pass for example validation=0.2."
+            )
+        rng = np.random.default_rng(self.random_state).spawn(4)[3]  # training itself uses the first three
+        held = self._held_out(labels, float(validation), rng)
+        if not len(held) or len(held) == len(ids):
+            raise InvalidArgumentError(
+                f"Training and validation each need nodes. A share of {validation} of {len(ids)} nodes leaves "
+                f"{len(ids) - len(held)} and {len(held)}. Label more nodes, or pass validation=(ids, labels)."
+            )
+        return np.setdiff1d(everything, held), (ids[held], labels[held])
+
+    def _held_out(self, labels: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+        order = rng.permutation(len(labels))
+        return np.sort(order[: round(share * len(labels))])
+
+    def _build(self, graph: Graph, out_channels: int) -> Any:
+        in_channels = int(graph.x.shape[1])
+        if isinstance(self.model, str):
+            options = {"hidden": self.hidden, "layers": self.layers, "dropout": self.dropout}
+            model = nn.models.build(self.model, in_channels, out_channels, **options, **(self.model_options or {}))
+        elif isinstance(self.model, nn.Module):
+            model = copy.deepcopy(self.model)  # what the caller gave must stay as it is: clones share it
+        elif callable(self.model):
+            model = self.model(in_channels, out_channels)
+        else:
+            raise DTypeError(
+                "model is a name, a gk.nn.Module, or a function of (in_channels, out_channels). "
+                f"Got {type(self.model).__name__}. Pass for example model='gcn'."
+            )
+        if self.decay_on == "first":
+            decay_first_layer_only(model)
+        return model
+
+    # -- features and targets ---------------------------------------------------------------------------------------
+
+    def _features(self, graph: Graph) -> Graph:
+        """The graph with features a network can take: two axes, normalised if asked, finite."""
+        if "x" not in graph.nodes:
+            raise InvalidFeatureError(
+                f"{type(self).__name__} learns from node features x. The graph has "
+                f"{', '.join(sorted(graph.nodes)) or 'none'}. Add them: g.replace(x=features), np.eye(n) if there are none."
+            )
+        if len(graph.x.shape) != 2:
+            raise ShapeError(
+                f"Node features have shape [num_nodes, channels]. Got {tuple(graph.x.shape)}. Use x[:, None] for one channel."
+            )
+        return graph if self.normalize is None else transforms.normalize_features(graph, norm=self.normalize)
+
+    def _task(self, graph: Graph, ids: NDArray[np.int64], codes: NDArray[Any]) -> Task:
+        target = np.zeros((graph.num_nodes, *codes.shape[1:]), dtype=codes.dtype)
+        target[ids] = codes
+        differs = (target[ids] != codes).reshape(len(ids), -1).any(axis=1)
+        if differs.any():
+            node = int(ids[np.flatnonzero(differs)[0]])
+            raise InvalidFeatureError(
+                f"A node has one label. Node {node} stands in X more than once with different labels. Remove one."
+            )
+        return Task(graph, target, mask=ids)
+
+    def _learn_targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _out_channels(self) -> int:
+        raise NotImplementedError
+
+    def _encoded(self, labelled: tuple[NDArray[np.int64], NDArray[Any]], where: str) -> tuple[Any, NDArray[Any]]:
+        raise NotImplementedError
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def _outputs(self, X: ArrayLike | None, graph: Graph | None) -> NDArray[Any]:
+        """Raw outputs of the network for the nodes ``X``."""
+        self._check_fitted()
+        chosen = self._the_graph(graph)
+        ids = self._ids(X, chosen)
+        features = self._features(chosen)
+        self.model_.eval()
+        with no_grad():
+            output = self.model_(features)
+            return np.asarray(as_array(output.x if isinstance(output, Graph) else output))[ids]
+
+    def with_graph(self, graph: Graph) -> Self:
+        """The same fitted estimator, predicting on another graph with the same kind of features (inductive use)."""
+        return self._with_graph(graph)
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, metadata: dict[str, Any] | None = None) -> Path:
+        """Write the fitted estimator to one safetensors file (without the graph); see :func:`load_estimator`.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        SaveError
+            If the file cannot be written; nothing is left behind.
+        """
+        self._check_fitted()
+        plain = (str, int, float, bool, type(None), dict)
+        params = {k: v for k, v in self.get_params().items() if k != "graph" and isinstance(v, plain)}
+        learnt = {"history": self.history_.to_dict(), **self._learnt()}
+        record = {"estimator": type(self).__name__, "params": params, "learnt": learnt}
+        return nn.save_model(self.model_, path, metadata={**(metadata or {}), "gnnkit.estimator": record})
+
+    def _learnt(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _restore(self, learnt: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, graph: Graph | None = None, classes: Any = ()) -> Self:
+        """Read what :meth:`save` wrote; ``graph`` is the one to predict on.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is damaged, or holds another estimator.
+        """
+        loaded = load_estimator(path, graph=graph, classes=classes)
+        if not isinstance(loaded, cls):
+            raise FileFormatError(
+                f"{cls.__name__}.load reads a {cls.__name__}. '{path}' holds a {type(loaded).__name__}. "
+                "Use gk.learn.load_estimator, which reads either."
+            )
+        return loaded
+
+
+class NodeClassifier(ClassifierMixin, _NetworkEstimator):
+    """A graph network that classifies the nodes of a graph, as a scikit-learn estimator.
+
+    Samples are node ids: ``fit(X, y)`` takes the ids of labelled nodes and their labels, of any kind. While it learns,
+    every node and edge of ``graph`` takes part (semi-supervised learning).
+
+    Parameters
+    ----------
+    graph : Graph
+        With features ``x`` [num_nodes, channels], dense or sparse.
+    model : str, Module, or function of (in_channels, out_channels)
+        "gcn", "sage", "gat", "gatv2", "gin", "sgc", "appnp", "cheb", "graphconv", or "mlp", which ignores the edges.
+        A Module is copied, and learning starts from the weights it has.
+    hidden, layers, dropout
+        Size of a named model.
+    model_options : dict, optional
+        More arguments of the named model, for example ``{"heads": 8}``.
+    normalize : "l1", "l2" or None
+        Scale every row of the features, at ``fit`` and at ``predict``.
+    epochs, lr, weight_decay, optimizer, schedule, clip_norm, patience, monitor, random_state, progress
+        As in :func:`~gnnkit.learn.fit`.
+    decay_on : "all" or "first"
+        Which layers' weights decay: all, or the first only, as in the GCN paper.
+    validation : float or (ids, labels), optional
+        Nodes that choose the best epoch: a share of X (the same of every class), or nodes of their own.
+
+    Attributes
+    ----------
+    classes_ : array [num_classes]
+        The labels in sorted order.
+    model_ : Module
+        The trained network.
+    history_ : History
+    n_features_in_ : int
+        Always 1: a sample is a node id.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g = gk.path(6).replace(x=np.eye(6, dtype="float32"))
+    >>> model = gk.NodeClassifier(g, hidden=8, epochs=60, random_state=0)
+    >>> model.fit([0, 5], ["left", "right"]).predict([1, 4]).tolist()
+    ['left', 'right']
+    """
+
+    _loss = "cross_entropy"
+
+    def predict_proba(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
+        """Probability of every class [n, num_classes] for the nodes ``X`` (default: all nodes).
+
+        Parameters
+        ----------
+        X : array_like [n] or [n, 1] of int, optional
+        graph : Graph, optional
+            Another graph to predict on.
+        """
+        logits = self._outputs(X, graph)
+        scaled = np.exp(logits - logits.max(axis=1, keepdims=True)) if logits.size else logits
+        return scaled / scaled.sum(axis=1, keepdims=True)
+
+    def predict(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
+        """The most likely class of the nodes ``X`` (default: all nodes); ``graph`` as in :meth:`predict_proba`."""
+        return super().predict(X, graph=graph)
+
+    def _learn_targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        codes = self._encode(labels)
+        if len(self.classes_) < 2:
+            raise InvalidArgumentError(
+                f"A classifier learns to tell at least two classes apart. Got only {self.classes_.tolist()}. "
+                "Add nodes of another class."
+            )
+        return codes
+
+    def _out_channels(self) -> int:
+        return len(self.classes_)
+
+    def _encoded(self, labelled: tuple[NDArray[np.int64], NDArray[Any]], where: str) -> tuple[Any, NDArray[Any]]:
+        return labelled[0], self._codes(labelled[1], where)
+
+    def _held_out(self, labels: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The same share of every class, and at least one node of each stays for training."""
+        held = []
+        for label in np.unique(labels):
+            rows = rng.permutation(np.flatnonzero(labels == label))
+            held.append(rows[: min(round(share * len(rows)), len(rows) - 1)])
+        return np.sort(np.concatenate(held))
+
+    def _learnt(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
+
+    def _restore(self, learnt: dict[str, Any]) -> None:
+        self.classes_ = np.array(learnt["classes"], dtype=np.dtype(learnt["dtype"]))
+
+
+class NodeRegressor(RegressorMixin, _NetworkEstimator):
+    """A graph network that predicts numbers for the nodes of a graph, as a scikit-learn estimator.
+
+    Parameters and use as :class:`NodeClassifier`; ``y`` is [n] or [n, num_targets]. Targets are standardised while
+    learning, so the learning rate does not depend on their unit.
+
+    Attributes
+    ----------
+    target_mean_, target_scale_ : array [num_targets]
+    model_, history_, n_features_in_
+        As in :class:`NodeClassifier`; losses in ``history_`` are of standardised targets.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> x = np.linspace(-1, 1, 8, dtype="float32")[:, None]
+    >>> model = gk.NodeRegressor(gk.path(8).replace(x=x), model="mlp", dropout=0.0, lr=0.05, random_state=0)
+    >>> model.fit(np.arange(8), 100 + 10 * x[:, 0]).score(np.arange(8), 100 + 10 * x[:, 0]) > 0.95
+    True
+    """
+
+    _loss = "mse"
+
+    def predict(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
+        """Values for the nodes ``X`` (default: all nodes), [n] or [n, num_targets] as ``y`` was."""
+        values = self._outputs(X, graph) * self.target_scale_ + self.target_mean_
+        return values[:, 0] if self._flat else values
+
+    def _learn_targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        self._flat = labels.ndim == 1
+        values = self._values(labels)
+        self.target_mean_ = values.mean(axis=0)
+        spread = values.std(axis=0)
+        self.target_scale_ = np.where(spread > 0, spread, 1.0)
+        return (values - self.target_mean_) / self.target_scale_
+
+    def _values(self, labels: NDArray[Any]) -> NDArray[np.float64]:
+        if labels.dtype.kind not in "biuf" or labels.ndim > 2:
+            raise DTypeError(
+                f"A regressor learns numbers, [n] or [n, num_targets]. Got dtype {labels.dtype}, shape {labels.shape}. "
+                "Use gk.NodeClassifier for classes."
+            )
+        values = labels.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise InvalidFeatureError("Targets must be finite. Got an infinite one. Clip or drop it.")
+        return values[:, None] if values.ndim == 1 else values
+
+    def _out_channels(self) -> int:
+        return len(self.target_mean_)
+
+    def _encoded(self, labelled: tuple[NDArray[np.int64], NDArray[Any]], where: str) -> tuple[Any, NDArray[Any]]:
+        values = self._values(labelled[1])
+        if values.shape[1] != len(self.target_mean_):
+            raise ShapeError(
+                f"{where} has as many targets as y, {len(self.target_mean_)}. Got {values.shape[1]}. Pass the same columns."
+            )
+        return labelled[0], (values - self.target_mean_) / self.target_scale_
+
+    def _learnt(self) -> dict[str, Any]:
+        return {"mean": self.target_mean_.tolist(), "scale": self.target_scale_.tolist(), "flat": self._flat}
+
+    def _restore(self, learnt: dict[str, Any]) -> None:
+        self.target_mean_, self.target_scale_ = np.array(learnt["mean"]), np.array(learnt["scale"])
+        self._flat = bool(learnt["flat"])
+
+
+_ESTIMATORS = {"NodeClassifier": NodeClassifier, "NodeRegressor": NodeRegressor}
+
+
+def load_estimator(
+    path: str | os.PathLike[str], *, graph: Graph | None = None, classes: Any = ()
+) -> NodeClassifier | NodeRegressor:
+    """Read a fitted estimator from the file that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    graph : Graph, optional
+        The graph to predict on; it can also be given to ``predict`` later.
+    classes : iterable of Module classes
+        Your own classes that the model is made of.
+
+    Raises
+    ------
+    FileMissingError, FileFormatError
+        If the file is not there, damaged, or holds a model without an estimator.
+    """
+    record = nn.read_model_file(path).metadata.get("gnnkit.estimator")
+    if not isinstance(record, dict) or record.get("estimator") not in _ESTIMATORS:
+        raise FileFormatError(
+            f"An estimator file is written by NodeClassifier.save or NodeRegressor.save. '{path}' holds a model only. "
+            "Read it with gk.nn.load_model."
+        )
+    estimator = _ESTIMATORS[record["estimator"]](graph, **record["params"])
+    estimator.model_ = nn.load_model(path, classes)
+    estimator.history_ = History.from_dict(record["learnt"]["history"])
+    estimator.n_features_in_ = 1
+    estimator._restore(record["learnt"])
+    return estimator

@@ -1,0 +1,67 @@
+"""A progress line that costs next to nothing: drawn at most ten times a second, and only where a person looks.
+
+Rich is imported when a line is really drawn.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any
+
+_PERIOD = 0.1  # seconds between two drawings
+
+
+class ProgressLine:
+    """Bar over epochs on stderr; ``enabled=None`` shows it when stderr is a terminal.
+
+    Parameters
+    ----------
+    total : int
+        Number of epochs.
+    enabled : bool or None
+        True forces it, False hides it.
+    label : str
+        Text in front of the bar.
+    """
+
+    def __init__(self, total: int, *, enabled: bool | None = None, label: str = "training", done: int = 0) -> None:
+        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self._total, self._label, self._done = total, label, done
+        self._bar: Any = None
+        self._task: Any = None
+        self._next = time.perf_counter() + 2 * _PERIOD if enabled is None else 0.0  # short runs draw nothing
+
+    def update(self, epoch: int, row: dict[str, float]) -> None:
+        """Tell the number of finished epochs and the latest numbers."""
+        if not self.enabled or time.perf_counter() < self._next:
+            return
+        self._draw(epoch, row)
+        self._next = time.perf_counter() + _PERIOD
+
+    def _draw(self, epoch: int, row: dict[str, float]) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.fields[numbers]}"), console=Console(stderr=True), auto_refresh=False,
+            )  # fmt: skip
+            self._task = self._bar.add_task(self._label, total=self._total, completed=self._done, numbers="")
+            self._bar.start()
+        numbers = "  ".join(
+            f"{name} {value:.4f}" for name, value in row.items()
+            if name not in ("seconds", "lr") and not math.isnan(value)
+        )  # fmt: skip
+        self._bar.update(self._task, completed=epoch, numbers=numbers)
+        self._bar.refresh()
+
+    def close(self, epoch: int, row: dict[str, float]) -> None:
+        """Draw the last state once and leave the line on the screen."""
+        if self._bar is not None:
+            if row:
+                self._draw(epoch, row)
+            self._bar.stop()
+            self._bar = None
