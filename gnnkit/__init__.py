@@ -29,6 +29,9 @@ from gnnkit.autodiff import softmax as softmax
 from gnnkit.autodiff import softplus as softplus
 from gnnkit.autodiff import sparse_matmul as sparse_matmul
 from gnnkit.autodiff import SparseMatrix as SparseMatrix
+from gnnkit.autodiff import assert_gradients as assert_gradients
+from gnnkit.autodiff import gradcheck as gradcheck
+from gnnkit.autodiff import tape as tape
 from gnnkit.autodiff import take_rows as take_rows
 from gnnkit.autodiff import tanh as tanh
 from gnnkit.autodiff import Tensor as Tensor
@@ -37,19 +40,40 @@ from gnnkit.autodiff import value_and_grad as value_and_grad
 from gnnkit.graph import Graph as Graph
 from gnnkit.graph import Topology as Topology
 from gnnkit.graph import batch as batch
+from gnnkit.graph import complete as complete
+from gnnkit.graph import cycle as cycle
+from gnnkit.graph import empty as empty
 from gnnkit.graph import from_edges as from_edges
+from gnnkit.graph import from_networkx as from_networkx
+from gnnkit.graph import from_pandas as from_pandas
+from gnnkit.graph import from_scipy as from_scipy
+from gnnkit.graph import grid as grid
+from gnnkit.graph import path as path
+from gnnkit.graph import star as star
+from gnnkit.graph import to_networkx as to_networkx
+from gnnkit.graph import to_pandas as to_pandas
+from gnnkit.graph import to_scipy as to_scipy
 from gnnkit.graph import unbatch as unbatch
 
 __version__ = "0.1.0"
 
 _LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "nn", "learn", "datasets", "plot", "cli")
 
+_LAZY_NAMES = {"fit": "learn", "NodeClassifier": "learn", "NodeRegressor": "learn"}
+
+if TYPE_CHECKING:
+    from gnnkit.learn import NodeClassifier as NodeClassifier
+    from gnnkit.learn import NodeRegressor as NodeRegressor
+    from gnnkit.learn import fit as fit
+
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY_PACKAGES:
         return importlib.import_module(f"gnnkit.{name}")
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f"gnnkit.{_LAZY_NAMES[name]}"), name)
     raise AttributeError(f"module 'gnnkit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY_PACKAGES])
+    return sorted([*globals(), *_LAZY_PACKAGES, *_LAZY_NAMES])

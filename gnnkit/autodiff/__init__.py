@@ -1,6 +1,12 @@
 """Automatic differentiation: Tensor, the tape, the table of derivatives, checks. Imports kernels and errors only."""
 
 from gnnkit.autodiff import rules as rules
+from gnnkit.autodiff.check import GradcheckReport as GradcheckReport
+from gnnkit.autodiff.check import assert_gradients as assert_gradients
+from gnnkit.autodiff.check import gradcheck as gradcheck
+from gnnkit.autodiff.export import Tape as Tape
+from gnnkit.autodiff.export import TapeNode as TapeNode
+from gnnkit.autodiff.export import tape as tape
 from gnnkit.autodiff.functions import elu as elu
 from gnnkit.autodiff.functions import erf as erf
 from gnnkit.autodiff.functions import gelu as gelu
@@ -17,15 +23,15 @@ from gnnkit.autodiff.fused import cross_entropy_rows as cross_entropy_rows
 from gnnkit.autodiff.fused import dropout as dropout
 from gnnkit.autodiff.fused import scatter_add as scatter_add
 from gnnkit.autodiff.fused import take_rows as take_rows
-from gnnkit.autodiff.primitive import primitive as primitive
+from gnnkit.autodiff.nodes import defvjp as defvjp
+from gnnkit.autodiff.nodes import is_grad_enabled as is_grad_enabled
+from gnnkit.autodiff.nodes import no_grad as no_grad
+from gnnkit.autodiff.primitives import primitive as primitive
 from gnnkit.autodiff.sparse import SparseMatrix as SparseMatrix
 from gnnkit.autodiff.sparse import sparse_matmul as sparse_matmul
-from gnnkit.autodiff.tape import defvjp as defvjp
-from gnnkit.autodiff.tape import is_grad_enabled as is_grad_enabled
-from gnnkit.autodiff.tape import no_grad as no_grad
-from gnnkit.autodiff.tensor import Tensor as Tensor
-from gnnkit.autodiff.tensor import as_array as as_array
-from gnnkit.autodiff.tensor import is_tensor as is_tensor
-from gnnkit.autodiff.tensor import tensor as tensor
+from gnnkit.autodiff.tensors import Tensor as Tensor
+from gnnkit.autodiff.tensors import as_array as as_array
+from gnnkit.autodiff.tensors import is_tensor as is_tensor
+from gnnkit.autodiff.tensors import tensor as tensor
 from gnnkit.autodiff.transform import grad as grad
 from gnnkit.autodiff.transform import value_and_grad as value_and_grad

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gnnkit.autodiff.tape import Node, recording
-from gnnkit.autodiff.tensor import Tensor, as_array, recorded
+from gnnkit.autodiff.nodes import Leaf, Node, recording
+from gnnkit.autodiff.tensors import Tensor, as_array, recorded
 from gnnkit.errors import GradientError, ShapeError
 
 
@@ -158,7 +158,7 @@ def backward(result: Tensor, gradient: ArrayLike | Tensor | None = None, *, crea
     seed = seed_of(result, gradient, create_graph=create_graph)
     with recording(create_graph):
         for leaf, g in reverse(node, seed, create_graph=create_graph).items():
-            owner = leaf.leaf() if leaf.leaf is not None else None
+            owner = leaf.owner() if isinstance(leaf, Leaf) else None
             if owner is None:  # nobody can ask for this gradient any more
                 continue
             new = g if isinstance(g, Tensor) else Tensor(g)

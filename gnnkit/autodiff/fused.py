@@ -8,10 +8,10 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.autodiff.functions import softmax
-from gnnkit.autodiff.primitive import primitive
+from gnnkit.autodiff.nodes import defvjp
+from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.sparse import SparseMatrix
-from gnnkit.autodiff.tape import defvjp
-from gnnkit.autodiff.tensor import as_array, is_tensor
+from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gnnkit import kernels as K
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import defvjp
-from gnnkit.autodiff.tensor import as_array
+from gnnkit.autodiff.nodes import defvjp
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 
 
@@ -168,7 +168,7 @@ class SparseMatrix:
     def T(self) -> SparseMatrix:
         """The transpose, computed once."""
         if self._transpose is None:
-            indptr, indices, permutation = K.transpose_csr(self.indptr, self.indices, self.shape[1])
+            indptr, indices, permutation = K.transpose_csr(self.indptr, self.indices, num_senders=self.shape[1])
             self._permutation = _frozen(permutation)
             self._transpose = SparseMatrix(indptr, indices, self.data[permutation], (self.shape[1], self.shape[0]))
         return self._transpose

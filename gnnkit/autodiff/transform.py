@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gnnkit.autodiff.backward import reverse, seed_of
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import Node, defvjp, mode, recording
-from gnnkit.autodiff.tensor import Tensor
+from gnnkit.autodiff.nodes import Node, defvjp, mode, recording
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import Tensor
 from gnnkit.errors import DTypeError, GradientError, InvalidArgumentError
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import STEPS, defvjp, implements
-from gnnkit.autodiff.tensor import as_array
+from gnnkit.autodiff.nodes import STEPS, defvjp, implements
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 
@@ -111,7 +111,8 @@ defvjp(
 def _winner(g: Any, winner: Any, loser: Any) -> Any:
     """The adjoint goes to the winner, one half of it where both are equal."""
     winner, loser = as_array(winner), as_array(loser)
-    return np.where(winner == loser, 0.5 * g, np.where(winner > loser, g, 0.0))
+    share = (winner >= loser).astype(g.dtype)  # arithmetic on masks is several times faster than np.where
+    return g * (0.5 * (share + (winner > loser)))
 
 
 defvjp(np.maximum, lambda g, y, a, b: _winner(g, a, b), lambda g, y, a, b: _winner(g, b, a), keep="01")
@@ -129,6 +130,7 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, a, b)
 
 
+choose.op.name = "where"  # type: ignore[attr-defined]
 defvjp(
     choose,
     None,

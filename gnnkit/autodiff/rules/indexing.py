@@ -5,20 +5,22 @@ Imports the tape, numpy, primitives and the kernels' scatter_add.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from gnnkit import kernels as K
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import defvjp, implements
-from gnnkit.autodiff.tensor import as_array, unwrap
+from gnnkit.autodiff.nodes import defvjp, implements
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array, unwrap
 
 
+@implements(operator.getitem)
 def getitem(a: Any, index: Any) -> Any:
     """``a[index]`` for slices, integers, boolean masks and integer arrays, also mixed."""
-    return pick(a, unwrap(index))
+    return pick(a, index if type(index) in (slice, int) else unwrap(index))
 
 
 @primitive
@@ -51,6 +53,7 @@ def _once(part: Any) -> bool:
     return not isinstance(part, np.ndarray) or part.dtype == bool or part.ndim == 0
 
 
+pick.op.name = "getitem"  # type: ignore[attr-defined]
 defvjp(pick, lambda g, y, a, index: put_add(g, index, a.shape), keep="1")
 defvjp(put_add, lambda g, y, values, index, shape: g[index], keep="1")
 

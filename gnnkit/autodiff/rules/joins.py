@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import defvjp, implements
-from gnnkit.autodiff.tensor import as_array
+from gnnkit.autodiff.nodes import defvjp, implements
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array
 
 
 @primitive
@@ -26,6 +27,7 @@ def _join_rule(i: int, g: Any, y: Any, *arrays: Any, axis: int = 0) -> Any:
     return g[tuple(part)]
 
 
+join.op.name = "concatenate"  # type: ignore[attr-defined]
 defvjp(join, each=_join_rule, keep="")
 
 
@@ -46,6 +48,7 @@ def pile(*arrays: Any, axis: int = 0) -> Any:
     return np.stack(arrays, axis=axis)
 
 
+pile.op.name = "stack"  # type: ignore[attr-defined]
 defvjp(pile, each=lambda i, g, y, *arrays, axis=0: g[_at(axis, i, g.ndim)], keep="")
 
 
@@ -81,10 +84,10 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     pieces = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
     ends = np.cumsum([0, *(len(p) for p in pieces)]).tolist()
     if isinstance(indices_or_sections, int | np.integer):
-        bounds = list(zip(ends[:-1], ends[1:]))
+        bounds = list(itertools.pairwise(ends))
     else:  # cut points may lie in any order, as numpy allows
         cuts = [0, *(int(i) for i in indices_or_sections), ary.shape[axis]]
-        bounds = list(zip(cuts[:-1], cuts[1:]))
+        bounds = list(itertools.pairwise(cuts))
     return [ary[_at(axis, slice(a, b), ary.ndim)] for a, b in bounds]  # type: ignore[arg-type]
 
 

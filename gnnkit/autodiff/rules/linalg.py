@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import defvjp, implements
-from gnnkit.autodiff.tensor import as_array
+from gnnkit.autodiff.nodes import defvjp, implements
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
 
 
@@ -114,6 +114,7 @@ def _contract_rule(i: int, g: Any, y: Any, *operands: Any, terms: tuple[str, ...
     return part
 
 
+contract.op.name = "einsum"  # type: ignore[attr-defined]
 defvjp(contract, each=_contract_rule)
 
 
@@ -205,4 +206,5 @@ def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = F
     return spread(np.where(zero, 0.0, g / np.where(zero, 1.0, y)), x, axis) * x
 
 
+euclidean.op.name = "norm"  # type: ignore[attr-defined]
 defvjp(euclidean, _euclidean_rule, keep="0y")

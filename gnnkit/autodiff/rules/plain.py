@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnnkit.autodiff.tape import PLAIN
+from gnnkit.autodiff.nodes import PLAIN
 
 # comparisons and tests of values
 PLAIN.update(

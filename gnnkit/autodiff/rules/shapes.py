@@ -1,4 +1,4 @@
-"""Rules of functions that move or repeat values: reshape, transpose, flip, pad, ... Imports the tape, numpy, primitives."""
+"""Rules of functions that move or repeat values: reshape, transpose, flip, pad. Imports the tape, numpy, primitives."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from gnnkit.autodiff.backward import unbroadcast
-from gnnkit.autodiff.primitive import primitive
-from gnnkit.autodiff.tape import defvjp, implements
-from gnnkit.autodiff.tensor import as_array
+from gnnkit.autodiff.nodes import defvjp, implements
+from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
 
 
@@ -114,12 +114,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return np.roll(a, shift, axis)
 
 
-defvjp(roll, lambda g, y, a, shift, axis=None: np.roll(g, tuple(-s for s in np.atleast_1d(shift)), _as_many(axis, shift)),
-       keep="")
-
-
-def _as_many(axis: Any, shift: Any) -> Any:
-    return axis if axis is None or np.ndim(axis) or not np.ndim(shift) else (axis,) * len(shift)
+defvjp(roll, lambda g, y, a, shift, axis=None: np.roll(g, (-np.asarray(shift)).tolist(), axis), keep="")
 
 
 @implements(np.pad)
@@ -138,6 +133,7 @@ def pad_constant(array: Any, widths: Any, value: float = 0) -> Any:
     return np.pad(array, widths, constant_values=value)
 
 
+pad_constant.op.name = "pad"  # type: ignore[attr-defined]
 defvjp(
     pad_constant,
     lambda g, y, a, widths, value=0: g[tuple(slice(w[0], w[0] + n) for w, n in zip(widths, a.shape))],
@@ -203,11 +199,15 @@ def diag(v: Any, k: int = 0) -> Any:
     return put_add(v, (i - min(k, 0), i + max(k, 0)), (n, n))
 
 
+def _lower(m: Any, k: int) -> np.ndarray:
+    return np.tri(m.shape[-2], m.shape[-1], k, dtype=bool)
+
+
 @implements(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, 0.0)
+    return np.where(_lower(m, k), m, 0.0)
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), 0.0, m)
+    return np.where(_lower(m, k - 1), 0.0, m)

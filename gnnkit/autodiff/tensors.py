@@ -7,33 +7,31 @@ Imports the tape, the error tree and, for very large arrays only, the kernels.
 from __future__ import annotations
 
 import inspect
-import weakref
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from gnnkit.autodiff import tape as _tape
-from gnnkit.autodiff.tape import HANDLERS, OPS, PLAIN, STEPS, Node, Op, Stub, creation_counter, mode, op_of
+from gnnkit import kernels
+from gnnkit.autodiff import nodes
+from gnnkit.autodiff.nodes import HANDLERS, OPS, PLAIN, STEPS, Leaf, Node, Op, Stub, creation_counter, mode, op_of
 from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError, ShapeError
 
 NO_KEYWORDS: Mapping[str, Any] = {}
+LARGE = 1 << 18  # values from which numpy's elementwise functions are shared among threads
 _ndarray = np.ndarray
 
 
-def _leaf_node(tensor: Tensor) -> Node:
+def _leaf_node(tensor: Tensor) -> Leaf:
     data = tensor.data
     if data.dtype.kind != "f":
         raise DTypeError(
             f"Only floating Tensors can require a gradient. Got dtype {data.dtype} and shape {data.shape}. "
             f"Convert it first, for example with .astype('float32')."
         )
-    node = Node()
-    node.op, node.args, node.kwargs, node.parents, node.output = None, (), {}, (), None
-    node.order, node.leaf, node.name = next(creation_counter), weakref.ref(tensor), tensor._name
-    node.shape, node.dtype = data.shape, data.dtype
-    return node
+    return Leaf(tensor, tensor._name)
 
 
 class Tensor:
@@ -150,11 +148,11 @@ class Tensor:
 
     @property
     def T(self) -> Any:
-        return np.transpose(self)  # type: ignore[call-overload]
+        return HANDLERS[np.transpose](self)
 
     @property
     def mT(self) -> Any:
-        return np.swapaxes(self, -1, -2)  # type: ignore[call-overload]
+        return HANDLERS[np.swapaxes](self, -1, -2)
 
     def numpy(self) -> np.ndarray:
         """Return the values as the plain array that the Tensor holds (no copy)."""
@@ -354,7 +352,7 @@ class Tensor:
         return self
 
     def __abs__(self) -> Any:
-        return np.absolute(self)  # type: ignore[call-overload]
+        return np.absolute(self)
 
     def __mod__(self, other: Any) -> Any:
         return np.remainder(self, other)
@@ -396,9 +394,7 @@ class Tensor:
         return self.data >= as_array(other)
 
     def __getitem__(self, index: Any) -> Any:
-        from gnnkit.autodiff.rules.indexing import getitem
-
-        return getitem(self, index)
+        return HANDLERS[operator.getitem](self, index)
 
     def _refuse_in_place(self, *_: Any) -> Any:
         raise GradientError(
@@ -414,28 +410,28 @@ class Tensor:
     # --- methods of an array: each is the numpy function of that name -----------------------------------------
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.sum](self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.mean](self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return np.max(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.max](self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return np.min(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.min](self, axis, keepdims)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return np.prod(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.prod](self, axis, keepdims)
 
     def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.var](self, axis, ddof, keepdims)
 
     def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+        return HANDLERS[np.std](self, axis, ddof, keepdims)
 
     def cumsum(self, axis: int | None = None) -> Any:
-        return np.cumsum(self, axis=axis)  # type: ignore[call-overload]
+        return HANDLERS[np.cumsum](self, axis)
 
     def argmax(self, axis: int | None = None) -> Any:
         return np.argmax(self.data, axis=axis)
@@ -450,41 +446,39 @@ class Tensor:
         return np.all(self.data, axis=axis)
 
     def reshape(self, *shape: Any) -> Any:
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
+        return HANDLERS[np.reshape](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
         order = None if not axes or axes[0] is None else axes[0] if isinstance(axes[0], tuple | list) else axes
-        return np.transpose(self, order)  # type: ignore[call-overload]
+        return HANDLERS[np.transpose](self, order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return np.swapaxes(self, axis1, axis2)  # type: ignore[call-overload]
+        return HANDLERS[np.swapaxes](self, axis1, axis2)
 
     def squeeze(self, axis: Any = None) -> Any:
-        return np.squeeze(self, axis=axis)  # type: ignore[call-overload]
+        return HANDLERS[np.squeeze](self, axis)
 
     def ravel(self) -> Any:
-        return np.reshape(self, -1)  # type: ignore[call-overload]
+        return HANDLERS[np.reshape](self, -1)
 
     flatten = ravel
 
     def repeat(self, repeats: Any, axis: int | None = None) -> Any:
-        return np.repeat(self, repeats, axis=axis)  # type: ignore[call-overload]
+        return HANDLERS[np.repeat](self, repeats, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Any:
-        return np.clip(self, min, max)  # type: ignore[call-overload]
+        return HANDLERS[np.clip](self, min, max)
 
     def dot(self, other: Any) -> Any:
-        return np.dot(self, other)  # type: ignore[call-overload]
+        return HANDLERS[np.dot](self, other)
 
     def copy(self) -> Any:
         """Return a copy of the values that stays on the tape."""
-        return np.copy(self)  # type: ignore[call-overload]
+        return HANDLERS[np.copy](self)
 
     def astype(self, dtype: DTypeLike) -> Any:
         """Return the Tensor in another dtype; the gradient comes back in the old one."""
-        from gnnkit.autodiff.rules.shapes import astype
-
-        return self if np.dtype(dtype) == self.data.dtype else astype(self, dtype)
+        return self if np.dtype(dtype) == self.data.dtype else HANDLERS[np.astype](self, dtype)
 
 
 REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
@@ -497,7 +491,11 @@ _new = Tensor.__new__
 def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     """Apply an operation to arguments some of which are Tensors; write its node if one requires a gradient."""
     raw = [a.data if isinstance(a, Tensor) else a for a in args]
-    y = op.forward(*raw, **kwargs)
+    first = raw[0]
+    if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
+        y = kernels.parallel_ufunc(op.forward, *raw)  # same bits, several threads
+    else:
+        y = op.forward(*raw, **kwargs)
     if type(y) is not _ndarray:
         y = np.asarray(y)
     out = _new(Tensor)
@@ -515,14 +513,13 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     if not parents or y.dtype.kind != "f":
         return out
     node = Node()
-    node.op, node.kwargs, node.parents = op, kwargs, parents  # type: ignore[assignment]
-    node.order, node.leaf, node.name = next(creation_counter), None, None
-    node.shape, node.dtype = y.shape, y.dtype
+    node.op, node.kwargs, node.parents = op, kwargs, parents
+    node.order, node.name = next(creation_counter), None
     if op.keep is not None:
         for i, value in enumerate(raw):
-            if type(value) is _ndarray and value.size > _tape.SMALL and i not in op.keep:
+            if type(value) is _ndarray and value.size > nodes.SMALL and i not in op.keep:
                 raw[i] = Stub(value)
-        node.output = Stub(y) if not op.keep_output and y.size > _tape.SMALL else y
+        node.output = Stub(y) if not op.keep_output and y.size > nodes.SMALL else y
     else:
         node.output = y
     node.args = raw

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any
@@ -87,13 +88,13 @@ class Stub:
 class Op:
     """A differentiable operation: a function of arrays and one derivative rule per argument."""
 
-    __slots__ = ("broadcasts", "each", "forward", "keep", "keep_output", "name", "rules", "ufunc")
+    __slots__ = ("broadcasts", "each", "elementwise", "forward", "keep", "keep_output", "name", "rules")
 
     def __init__(self, name: str, forward: Callable[..., Any], *, ufunc: np.ufunc | None = None) -> None:
         self.name = name
         self.forward = forward
-        self.ufunc = ufunc
         self.broadcasts = ufunc is not None
+        self.elementwise = ufunc is not None and ufunc.signature is None  # matmul is a ufunc, but not elementwise
         self.rules: tuple[Rule | None, ...] = ()
         self.each: Rule | None = None
         self.keep: frozenset[int] | None = None
@@ -104,22 +105,36 @@ class Op:
 
 
 class Node:
-    """One recorded value: what made it, from what. A node without an operation is a leaf."""
+    """One recorded value: the operation that made it, what its rules read, and the nodes it depends on."""
 
-    __slots__ = ("__weakref__", "args", "dtype", "kwargs", "leaf", "name", "op", "order", "output", "parents", "shape")
+    __slots__ = ("__weakref__", "args", "kwargs", "name", "op", "order", "output", "parents")
 
-    op: Op | None
+    op: Op | None  # None: a leaf
     args: Any
-    kwargs: dict[str, Any]
+    kwargs: Any
     # (argument number, node of the argument, its shape, its dtype) for every argument that requires a gradient
-    parents: list[tuple[int, Node, tuple[int, ...], np.dtype]] | tuple[()]
-    output: Any
-    order: int
-    leaf: Any  # weak reference to the Tensor of a leaf
+    parents: Any
+    output: Any  # the value, or its Stub
+    order: int  # creation counter: a node comes after everything it depends on
     name: str | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.output.shape
 
     def __repr__(self) -> str:
         return f"Node({self.name or (self.op.name if self.op else 'leaf')}, shape={self.shape})"
+
+
+class Leaf(Node):
+    """The node of a Tensor that was given, not computed. It knows its Tensor (weakly), to put the gradient there."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, tensor: Any, name: str | None) -> None:
+        self.op, self.args, self.kwargs, self.parents = None, (), {}, ()
+        self.output, self.order, self.name = Stub(tensor.data), next(creation_counter), name
+        self.owner = weakref.ref(tensor)
 
 
 OPS: dict[Any, Op] = {}  # every differentiable operation: numpy function, ufunc or primitive -> Op
@@ -135,14 +150,18 @@ def op_of(function: Any) -> Op:
         if not isinstance(function, np.ufunc):
             raise GradientError(
                 f"A derivative rule belongs to a ufunc or to a function decorated with @primitive. "
-                f"Got {function!r}. Decorate it with gnnkit.autodiff.primitive first."
+                f"Got {function!r}. Decorate it with gnnkit.primitive first."
             )
         op = OPS[function] = Op(function.__name__, function, ufunc=function)
     return op
 
 
 def defvjp(
-    function: Any, *rules: Rule | None, keep: str | None = None, each: Rule | None = None, broadcasts: bool | None = None
+    function: Any,
+    *rules: Rule | None,
+    keep: str | None = None,
+    each: Rule | None = None,
+    broadcasts: bool | None = None,
 ) -> None:
     """Define the derivative rules of an operation, one for each positional argument.
 

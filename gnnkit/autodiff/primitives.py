@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from gnnkit.autodiff.tape import OPS, Op
-from gnnkit.autodiff.tensor import NO_KEYWORDS, Tensor, record
+from gnnkit.autodiff.nodes import OPS, Op
+from gnnkit.autodiff.tensors import NO_KEYWORDS, Tensor, record
 from gnnkit.errors import GradientError
 
 
