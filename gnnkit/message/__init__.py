@@ -1,1 +1,21 @@
-"""Under construction: see the modules beside this file."""
+"""Floor 3: differentiable message passing on a Topology, and the GraphNetwork block. Imports floors 0 to 2.
+
+Arrays or Tensors in, Tensors out. Every derivative is written with operations of this floor, so that second
+derivatives work.
+"""
+
+from gnnkit.message.blocks import broadcast_to_edges as broadcast_to_edges
+from gnnkit.message.blocks import broadcast_to_nodes as broadcast_to_nodes
+from gnnkit.message.blocks import graph_network as graph_network
+from gnnkit.message.blocks import pool_edges as pool_edges
+from gnnkit.message.blocks import pool_nodes as pool_nodes
+from gnnkit.message.memory import remember as remember
+from gnnkit.message.memory import remember_constant as remember_constant
+from gnnkit.message.ops import aggregate as aggregate
+from gnnkit.message.ops import edge_dot as edge_dot
+from gnnkit.message.ops import edge_softmax as edge_softmax
+from gnnkit.message.ops import gather_receivers as gather_receivers
+from gnnkit.message.ops import gather_senders as gather_senders
+from gnnkit.message.ops import neighbour_sum as neighbour_sum
+from gnnkit.message.segments import REDUCERS as REDUCERS
+from gnnkit.message.segments import segment_reduce as segment_reduce

@@ -1,0 +1,102 @@
+"""Remember, on a topology, what was computed from one constant array, for as long as that array lives.
+
+The key is the array object itself, by weak reference: nothing is kept alive. :func:`remember` is for arrays that
+cannot change; :func:`remember_constant` notices when somebody wrote into the array. Imports Topology only.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+from gnnkit.graph import Topology
+
+MOST_REMEMBERED = 4  # results of remember_constant per topology; the oldest goes first
+
+
+def remember(topology: Topology, what: Hashable, source: np.ndarray, build: Callable[[], Any]) -> Any:
+    """Return ``build()``, computed at the first call with this topology, ``what`` and read-only ``source``.
+
+    Parameters
+    ----------
+    topology : Topology
+        Holds the result.
+    what : hashable
+        Names the computation.
+    source : read-only array
+        What it is computed from; when it is gone, so is the result.
+    build : callable
+        Computes the result.
+    """
+    store: dict[Hashable, tuple[weakref.ref[Any], Any]] = topology.cached("remembered", dict)
+    key = (what, id(source))
+    found = store.get(key)
+    if found is not None and found[0]() is source:
+        return found[1]
+    value = build()
+    store[key] = (weakref.ref(source, lambda gone: store.pop(key, None)), value)
+    return value
+
+
+def remember_constant(topology: Topology, what: Hashable, source: np.ndarray, build: Callable[[], Any]) -> Any:
+    """Return ``build()``, kept from the second call on with the same arguments while ``source`` is not written into.
+
+    Parameters
+    ----------
+    topology : Topology
+        Holds the result.
+    what : hashable
+        Names the computation.
+    source : array
+        What it is computed from. If it is writeable its content is compared with that of the call before, by sums
+        that cost two passes over it: about a tenth of a neighbour sum.
+    build : callable
+        Computes the result from ``topology`` and ``source`` alone, always with the same bits.
+
+    Notes
+    -----
+    Features that come by once (dropout, mini-batches) are never kept, so that they cost neither time nor memory.
+    """
+    if not source.flags.c_contiguous or source.dtype.kind != "f":
+        return build()
+    store: dict[Hashable, list[Any]] = topology.cached("remembered_constants", dict)
+    key = (what, id(source))
+    found = store.get(key)
+    if found is None or found[0]() is not source:
+        store.pop(key, None)
+        while len(store) >= MOST_REMEMBERED:
+            store.pop(next(iter(store)), None)
+        store[key] = [weakref.ref(source, lambda gone: store.pop(key, None)), None, None]
+        return build()
+    content = None if is_frozen(source) else _fingerprint(source)
+    if found[2] is None or found[1] != content:
+        found[1], found[2] = content, build()
+    return found[2]
+
+
+def is_frozen(array: Any) -> bool:
+    """Whether neither this array nor any array whose memory it views can be written into (a field of a graph is a
+    read-only view, but its owner may still write).
+    """
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None
+
+
+def _fingerprint(array: np.ndarray) -> tuple[bytes, int, bytes]:
+    """What changes whenever the content does: a random projection of every row, and the sum of all bits as integers.
+
+    The projection sees where a value stands, the sum sees the last bit of each; a write would have to fool both.
+    """
+    rows = array.reshape(len(array), math.prod(array.shape[1:]))
+    probe = np.random.default_rng(0).random(rows.shape[1]).astype(array.dtype)
+    memory = rows.reshape(-1).view(np.uint8)
+    whole = memory.size // 8 * 8
+    total = int(np.add.reduce(memory[:whole].view(np.uint64)))
+    return (rows @ probe).tobytes(), total, memory[whole:].tobytes()
