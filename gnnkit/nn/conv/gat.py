@@ -1,0 +1,304 @@
+"""GATConv of Velickovic et al. and GATv2Conv of Brody et al.: attention over neighbours.
+
+Imports the convolution base.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gnnkit.autodiff import Tensor, dropout, leaky_relu, take_rows
+from gnnkit.graph import Graph, Topology
+from gnnkit.message import aggregate, edge_softmax, gather_receivers, gather_senders, neighbour_sum
+from gnnkit.nn.conv.base import Convolution, add_bias, with_self_loops
+from gnnkit.nn.dropout import check_rate
+from gnnkit.nn.init import glorot_uniform
+from gnnkit.nn.inputs import input_features
+from gnnkit.nn.linear import check_count
+from gnnkit.nn.parameter import Parameter
+
+
+class _Attention(Convolution):
+    """Heads, self-loops, softmax, dropout and the weighted sum; a subclass computes the scores of the edges."""
+
+    stochastic = True
+
+    def _build(
+        self,
+        in_channels: int,
+        out_channels: int,
+        heads: int,
+        concat: bool,
+        slope: float,
+        dropout: float,
+        edge_channels: int | None,
+        self_loops: bool,
+        bias: bool,
+        dtype: DTypeLike,
+    ) -> None:
+        self.in_channels = check_count("in_channels", in_channels)
+        self.out_channels = check_count("out_channels", out_channels)
+        self.heads = check_count("heads", heads)
+        self.concat, self.slope, self.self_loops = bool(concat), float(slope), bool(self_loops)
+        self.dropout = check_rate(dropout, "dropout")
+        self.edge_channels = None if edge_channels is None else check_count("edge_channels", edge_channels)
+        self.state = ("x",) if edge_channels is None else ("x", "e")
+        width = heads * out_channels if concat else out_channels
+        self.bias = Parameter(np.zeros(width), dtype=dtype, decay=0.0) if bias else None
+
+    def _per_head(self, rng: np.random.Generator, rows: int) -> np.ndarray:
+        """[rows, heads * out_channels]: each head is a Glorot matrix of its own, as in the authors' code."""
+        blocks = glorot_uniform((self.heads, rows, self.out_channels), rng)
+        return blocks.transpose(1, 0, 2).reshape(rows, self.heads * self.out_channels)
+
+    def _attend(self, topology: Topology, scores: Tensor, values: Tensor) -> Tensor:
+        """Softmax of ``scores`` [num_edges, heads] over the senders of each receiver, then the sum of their values."""
+        attention = edge_softmax(topology, scores)
+        if self.training and self.dropout:
+            attention = dropout(attention, self.dropout, rng=self.generator)
+        values = values.reshape(values.shape[0], self.heads, self.out_channels)
+        summed = neighbour_sum(topology, values, attention)
+        if self.concat:
+            return add_bias(summed.reshape(summed.shape[0], self.heads * self.out_channels), self.bias)
+        return add_bias(summed.mean(axis=1), self.bias)
+
+    def _mean_for_loops(self, graph: Graph, per_edge: Tensor) -> Tensor:
+        """Values for the topology with self-loops: an added loop gets the mean of what its node gets."""
+        if not self.self_loops:
+            return per_edge
+        looped, rows = with_self_loops(graph.topology)
+        added = np.flatnonzero(rows >= graph.num_edges)
+        means = aggregate(graph.topology, per_edge, "mean")
+        nodes = np.empty(len(added), np.int64)
+        nodes[rows[added] - graph.num_edges] = looped.receivers[added]
+        return take_rows(np.concatenate([per_edge, take_rows(means, nodes)]), rows)
+
+    def _topology(self, graph: Graph) -> Topology:
+        return with_self_loops(graph.topology)[0] if self.self_loops else graph.topology
+
+
+class GATConv(_Attention):
+    """Graph attention: each node averages its neighbours with weights computed from both ends of the edge.
+
+    ``x_i' = sum_{j in N(i) + i} a_ij W^T x_j + b``,
+    ``a_ij = softmax_j(leaky_relu(r . W^T x_i + s . W^T x_j [+ t . e_ij]))``,
+    for each of the heads, which are then concatenated or averaged.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of ``x`` before, and after for each head.
+    heads : int
+        Number of attention heads.
+    concat : bool
+        Concatenate the heads to ``heads * out_channels`` channels, or average them (the paper's last layer).
+    slope : float
+        Negative slope of the leaky ReLU.
+    dropout : float
+        Rate at which attention weights are dropped while training.
+    edge_channels : int, optional
+        Channels of ``e``, which then takes part in the scores through ``t`` [edge_channels, heads].
+    self_loops : bool
+        Whether nodes without a self-loop get one; its ``e`` is the mean of what its node receives.
+    bias : bool
+        Whether to add ``b``, started at 0 and not decayed.
+    rng : None, int or numpy.random.Generator
+        Draws the parameters, Glorot uniform for each head.
+    dtype
+        Dtype of the parameters, in which it computes.
+
+    Raises
+    ------
+    InvalidFeatureError
+        If the graph has state ``e`` without ``edge_channels``, or ``u``: this layer would ignore it.
+
+    Notes
+    -----
+    The scores split into a part of the receiver and a part of the sender, computed per node; arrays of one row per edge
+    have ``heads`` columns, never ``heads * out_channels``. Without self-loops an isolated node gets the bias. On a
+    directed graph a node attends to its senders; parallel edges are attended to each. There is no edge weight: the
+    attention takes its place.
+
+    Differences from the paper: edge features in the scores (optional). Bipartite topologies are refused.
+
+    References
+    ----------
+    Velickovic et al., Graph attention networks, ICLR 2018, equations 3 to 6.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g = gk.path(3).replace(x=np.eye(3, dtype=np.float32))
+    >>> gk.nn.GATConv(3, 4, heads=2, rng=0)(g).x.shape
+    (3, 8)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        heads: int = 1,
+        concat: bool = True,
+        slope: float = 0.2,
+        dropout: float = 0.0,
+        edge_channels: int | None = None,
+        self_loops: bool = True,
+        bias: bool = True,
+        rng: int | np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.weight = Parameter(np.zeros((in_channels, heads * out_channels)), dtype=dtype)
+        self.receiver_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
+        self.sender_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
+        self.edge_score = None if edge_channels is None else Parameter(np.zeros((edge_channels, heads)), dtype=dtype)
+        self._build(
+            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
+        )
+        self.initialise(np.random.default_rng(rng))
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        self.weight.assign(self._per_head(rng, self.in_channels or 0))
+        for score in (self.receiver_score, self.sender_score):
+            score.assign(glorot_uniform((self.heads, self.out_channels, 1), rng)[..., 0])
+        if self.edge_score is not None:
+            self.edge_score.assign(glorot_uniform(self.edge_score.shape, rng))
+        if self.bias is not None:
+            self.bias.assign(np.zeros(self.bias.shape))
+
+    def convolve(self, graph: Graph, x: Any) -> Tensor:
+        topology = self._topology(graph)
+        h = x @ self.weight
+        at_receiver, at_sender = h @ block_diagonal(self.receiver_score), h @ block_diagonal(self.sender_score)
+        scores = gather_receivers(topology, at_receiver) + gather_senders(topology, at_sender)
+        if self.edge_score is not None:
+            e = input_features(graph.e, self.edge_channels, self.weight.dtype, self)
+            scores = scores + self._mean_for_loops(graph, e @ self.edge_score)
+        return self._attend(topology, leaky_relu(scores, self.slope), h)
+
+    def work(self, graph_in: Any, graph_out: Any) -> float:
+        width = self.heads * self.out_channels
+        edges = graph_in.num_edges + (graph_in.num_nodes if self.self_loops else 0)
+        scores = 4.0 * graph_in.num_nodes * width + 6.0 * edges * self.heads
+        return self.product_work(graph_in, width) + scores + 2.0 * edges * width
+
+
+class GATv2Conv(_Attention):
+    """Dynamic graph attention: the ranking of the neighbours may differ from node to node.
+
+    ``x_i' = sum_{j in N(i) + i} a_ij W_s^T x_j + b``,
+    ``a_ij = softmax_j(s . leaky_relu(W_r^T x_i + W_s^T x_j [+ W_e^T e_ij]))``,
+    for each of the heads, which are then concatenated or averaged.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of ``x`` before, and after for each head.
+    heads : int
+        Number of attention heads.
+    concat : bool
+        Concatenate the heads to ``heads * out_channels`` channels, or average them.
+    slope : float
+        Negative slope of the leaky ReLU.
+    dropout : float
+        Rate at which attention weights are dropped while training.
+    edge_channels : int, optional
+        Channels of ``e``, which then takes part in the scores through ``W_e``.
+    share_weights : bool
+        Use one matrix for ``W_r`` and ``W_s``.
+    self_loops : bool
+        Whether nodes without a self-loop get one; its ``e`` is the mean of what its node receives.
+    bias : bool
+        Whether to add ``b``, started at 0 and not decayed.
+    rng : None, int or numpy.random.Generator
+        Draws the parameters, Glorot uniform for each head.
+    dtype
+        Dtype of the parameters, in which it computes.
+
+    Raises
+    ------
+    InvalidFeatureError
+        If the graph has state ``e`` without ``edge_channels``, or ``u``: this layer would ignore it.
+
+    Notes
+    -----
+    The non-linearity stands inside the score, so that the scores need an array ``[num_edges, heads * out_channels]``;
+    the sum itself does not. Otherwise like :class:`GATConv`.
+
+    Differences from the paper: ``W [x_i, x_j]`` is written as ``W_r x_i + W_s x_j``, the same map without biases
+    inside; edge features in the scores (optional). Bipartite topologies are refused.
+
+    References
+    ----------
+    Brody, Alon and Yahav, How attentive are graph attention networks?, ICLR 2022, equation 7.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g = gk.path(3).replace(x=np.eye(3, dtype=np.float32))
+    >>> gk.nn.GATv2Conv(3, 4, heads=2, concat=False, rng=0)(g).x.shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        heads: int = 1,
+        concat: bool = True,
+        slope: float = 0.2,
+        dropout: float = 0.0,
+        edge_channels: int | None = None,
+        share_weights: bool = False,
+        self_loops: bool = True,
+        bias: bool = True,
+        rng: int | np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        width = heads * out_channels
+        self.sender_weight = Parameter(np.zeros((in_channels, width)), dtype=dtype)
+        self.receiver_weight = None if share_weights else Parameter(np.zeros((in_channels, width)), dtype=dtype)
+        self.edge_map = None if edge_channels is None else Parameter(np.zeros((edge_channels, width)), dtype=dtype)
+        self.score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
+        self._build(
+            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
+        )
+        self.initialise(np.random.default_rng(rng))
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        self.sender_weight.assign(self._per_head(rng, self.in_channels or 0))
+        if self.receiver_weight is not None:
+            self.receiver_weight.assign(self._per_head(rng, self.in_channels or 0))
+        if self.edge_map is not None:
+            self.edge_map.assign(self._per_head(rng, self.edge_channels or 0))
+        self.score.assign(glorot_uniform((self.heads, self.out_channels, 1), rng)[..., 0])
+        if self.bias is not None:
+            self.bias.assign(np.zeros(self.bias.shape))
+
+    def convolve(self, graph: Graph, x: Any) -> Tensor:
+        topology = self._topology(graph)
+        h = x @ self.sender_weight
+        own = h if self.receiver_weight is None else x @ self.receiver_weight
+        hidden = gather_receivers(topology, own) + gather_senders(topology, h)
+        if self.edge_map is not None:
+            e = input_features(graph.e, self.edge_channels, self.sender_weight.dtype, self)
+            hidden = hidden + self._mean_for_loops(graph, e @ self.edge_map)
+        scores = leaky_relu(hidden, self.slope) @ block_diagonal(self.score)
+        return self._attend(topology, scores, h)
+
+    def work(self, graph_in: Any, graph_out: Any) -> float:
+        width = self.heads * self.out_channels
+        edges = graph_in.num_edges + (graph_in.num_nodes if self.self_loops else 0)
+        products = 1 if self.receiver_weight is None else 2
+        return products * self.product_work(graph_in, width) + edges * (6.0 * width + 4.0 * self.heads)
+
+
+def block_diagonal(score: Tensor) -> Tensor:
+    """[heads, channels] -> [heads * channels, heads]: one product then takes all heads' dot products at once."""
+    heads, channels = score.shape
+    spread = score.reshape(heads, channels, 1) * np.eye(heads, dtype=score.dtype).reshape(heads, 1, heads)
+    return spread.reshape(heads * channels, heads)
