@@ -43,8 +43,10 @@ class GradcheckReport:
         return self.max_error <= self.tolerance  # false for NaN
 
     def __str__(self) -> str:
-        lines = [f"gradcheck {'passed' if self.passed else 'FAILED'}: error {self.max_error:.1e}, allowed "
-                 f"{self.tolerance:.1e}"]
+        lines = [
+            f"gradcheck {'passed' if self.passed else 'FAILED'}: error {self.max_error:.1e}, allowed "
+            f"{self.tolerance:.1e}"
+        ]
         lines += [f"  order {order}, input {number}: {error:.1e}" for order, number, error in self.errors]
         return "\n".join(lines)
 

@@ -279,9 +279,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-defvjp(
-    log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), keep="y"
-)
+defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), keep="y")
 
 
 @primitive

@@ -104,9 +104,7 @@ def cross_entropy_rows(logits: Any, labels: Any) -> Any:
             f"{labels.shape}. Give one integer label per row."
         )
     if labels.dtype.kind not in "iu":
-        raise DTypeError(
-            f"Labels are integers. Got dtype {labels.dtype}. Convert class numbers with .astype('int64')."
-        )
+        raise DTypeError(f"Labels are integers. Got dtype {labels.dtype}. Convert class numbers with .astype('int64').")
     bad = np.flatnonzero((labels < 0) | (labels >= values.shape[1]))
     if bad.size:
         raise InvalidArgumentError(

@@ -6,9 +6,7 @@ Imports the tape, the error tree and, for very large arrays only, the kernels.
 
 from __future__ import annotations
 
-import inspect
-import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from gnnkit import kernels
 from gnnkit.autodiff import nodes
+from gnnkit.autodiff.methods import ArrayMethods
 from gnnkit.autodiff.nodes import HANDLERS, OPS, PLAIN, STEPS, Leaf, Node, Op, Stub, creation_counter, mode, op_of
-from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError, ShapeError
+from gnnkit.autodiff.protocols import call_plain, not_in_table, requires_grad, wrong_arguments
+from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError
 
 NO_KEYWORDS: Mapping[str, Any] = {}
 LARGE = 1 << 18  # values from which numpy's elementwise functions are shared among threads
@@ -34,7 +34,7 @@ def _leaf_node(tensor: Tensor) -> Leaf:
     return Leaf(tensor, tensor._name)
 
 
-class Tensor:
+class Tensor(ArrayMethods):
     """A numpy array that can be differentiated.
 
     Parameters
@@ -126,34 +126,6 @@ class Tensor:
         if self._node is not None:
             self._node.name = name
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def nbytes(self) -> int:
-        return self.data.nbytes
-
-    @property
-    def T(self) -> Any:
-        return HANDLERS[np.transpose](self)
-
-    @property
-    def mT(self) -> Any:
-        return HANDLERS[np.swapaxes](self, -1, -2)
-
     def numpy(self) -> np.ndarray:
         """Return the values as the plain array that the Tensor holds (no copy)."""
         return self.data
@@ -161,14 +133,6 @@ class Tensor:
     def detach(self) -> Tensor:
         """Return a Tensor of the same values (no copy) without the tape."""
         return Tensor(self.data, name=self._name)
-
-    def item(self) -> Any:
-        """Return the single value as a Python number."""
-        return self.data.item()
-
-    def tolist(self) -> Any:
-        """Return the values as nested lists."""
-        return self.data.tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if self._node is not None:
@@ -186,40 +150,6 @@ class Tensor:
         if self._node is not None:
             end += f", op={self._node.op.name}" if self._node.op else ", requires_grad=True"
         return f"{type(self).__name__}({np.array2string(self.data, separator=', ', prefix='Tensor(')}{end})"
-
-    def __format__(self, spec: str) -> str:
-        return format(self.data[()], spec) if self.data.ndim == 0 else format(str(self), spec)
-
-    def __len__(self) -> int:
-        if not self.data.ndim:
-            raise ShapeError("Only a Tensor with at least one axis has a length. Got a scalar. Use .size or .item().")
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
-
-    def __contains__(self, value: Any) -> bool:
-        return as_array(value) in self.data
-
-    def _single(self, what: str) -> Any:
-        if self.data.size != 1:
-            raise ShapeError(
-                f"Only a Tensor with one value has a {what}. Got shape {self.shape}. Use a reduction such as .any(), "
-                f".all() or .sum() first."
-            )
-        return self.data.item()
-
-    def __bool__(self) -> bool:
-        return bool(self._single("truth value"))
-
-    def __float__(self) -> float:
-        return float(self._single("float value"))
-
-    def __int__(self) -> int:
-        return int(self._single("integer value"))
-
-    def __index__(self) -> int:
-        return self.data.__index__()
 
     __hash__ = object.__hash__
 
@@ -280,8 +210,9 @@ class Tensor:
             op = OPS.get(ufunc)
             if op is not None and not kwargs:
                 return record(op, inputs, NO_KEYWORDS)
-            if ufunc in PLAIN or ufunc in STEPS or (kwargs and not any(_requires_grad(a) for a in inputs)):
-                return _without_tape(ufunc, inputs, kwargs)
+            if ufunc in PLAIN or ufunc in STEPS or (kwargs and not any(requires_grad(a) for a in inputs)):
+                result = call_plain(ufunc, inputs, kwargs)
+                return result if ufunc in PLAIN or "out" in kwargs else Tensor(result)
             if op is not None:
                 raise InvalidArgumentError(
                     f"np.{ufunc.__name__} on Tensors that require a gradient takes no keyword arguments. "
@@ -290,7 +221,7 @@ class Tensor:
                 )
         elif method == "reduce" and ufunc in REDUCTIONS:
             return getattr(np, REDUCTIONS[ufunc])(*inputs, **{"axis": 0, **kwargs})
-        raise _not_in_table(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}")
+        raise not_in_table(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}")
 
     def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         handler = HANDLERS.get(function)
@@ -298,10 +229,11 @@ class Tensor:
             try:
                 return handler(*args, **kwargs)
             except TypeError as error:
-                raise _wrong_arguments(function, handler, args, kwargs, error) from error
+                raise wrong_arguments(function, handler, args, kwargs, error) from error
         if function in PLAIN or function in STEPS:
-            return _without_tape(function, args, kwargs)
-        raise _not_in_table(function.__name__)
+            result = call_plain(function, args, kwargs)
+            return result if function in PLAIN else Tensor(result)
+        raise not_in_table(function.__name__)
 
     # --- operators --------------------------------------------------------------------------------------------
 
@@ -366,120 +298,6 @@ class Tensor:
     def __rfloordiv__(self, other: Any) -> Any:
         return np.floor_divide(other, self)
 
-    def __invert__(self) -> Any:
-        return np.invert(self.data)
-
-    def __and__(self, other: Any) -> Any:
-        return self.data & as_array(other)
-
-    def __or__(self, other: Any) -> Any:
-        return self.data | as_array(other)
-
-    def __eq__(self, other: object) -> Any:
-        return self.data == as_array(other)
-
-    def __ne__(self, other: object) -> Any:
-        return self.data != as_array(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.data < as_array(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.data <= as_array(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.data > as_array(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.data >= as_array(other)
-
-    def __getitem__(self, index: Any) -> Any:
-        return HANDLERS[operator.getitem](self, index)
-
-    def _refuse_in_place(self, *_: Any) -> Any:
-        raise GradientError(
-            f"Tensors are not changed in place. Got an assignment to a {type(self).__name__} of shape {self.shape}. "
-            f"Write t = t + s instead of t += s, and np.where(mask, s, t) instead of t[mask] = s; "
-            f"t.data may be written outside of a recorded computation."
-        )
-
-    __setitem__ = __delitem__ = _refuse_in_place
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __ipow__ = __imatmul__ = __imod__ = _refuse_in_place
-    __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = _refuse_in_place
-
-    # --- methods of an array: each is the numpy function of that name -----------------------------------------
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return HANDLERS[np.sum](self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return HANDLERS[np.mean](self, axis, keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return HANDLERS[np.max](self, axis, keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return HANDLERS[np.min](self, axis, keepdims)
-
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return HANDLERS[np.prod](self, axis, keepdims)
-
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return HANDLERS[np.var](self, axis, ddof, keepdims)
-
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return HANDLERS[np.std](self, axis, ddof, keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Any:
-        return HANDLERS[np.cumsum](self, axis)
-
-    def argmax(self, axis: int | None = None) -> Any:
-        return np.argmax(self.data, axis=axis)
-
-    def argmin(self, axis: int | None = None) -> Any:
-        return np.argmin(self.data, axis=axis)
-
-    def any(self, axis: Any = None) -> Any:
-        return np.any(self.data, axis=axis)
-
-    def all(self, axis: Any = None) -> Any:
-        return np.all(self.data, axis=axis)
-
-    def reshape(self, *shape: Any) -> Any:
-        return HANDLERS[np.reshape](self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> Any:
-        order = None if not axes or axes[0] is None else axes[0] if isinstance(axes[0], tuple | list) else axes
-        return HANDLERS[np.transpose](self, order)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return HANDLERS[np.swapaxes](self, axis1, axis2)
-
-    def squeeze(self, axis: Any = None) -> Any:
-        return HANDLERS[np.squeeze](self, axis)
-
-    def ravel(self) -> Any:
-        return HANDLERS[np.reshape](self, -1)
-
-    flatten = ravel
-
-    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
-        return HANDLERS[np.repeat](self, repeats, axis)
-
-    def clip(self, min: Any = None, max: Any = None) -> Any:
-        return HANDLERS[np.clip](self, min, max)
-
-    def dot(self, other: Any) -> Any:
-        return HANDLERS[np.dot](self, other)
-
-    def copy(self) -> Any:
-        """Return a copy of the values that stays on the tape."""
-        return HANDLERS[np.copy](self)
-
-    def astype(self, dtype: DTypeLike) -> Any:
-        """Return the Tensor in another dtype; the gradient comes back in the old one."""
-        return self if np.dtype(dtype) == self.data.dtype else HANDLERS[np.astype](self, dtype)
-
 
 REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
 
@@ -493,7 +311,7 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     raw = [a.data if isinstance(a, Tensor) else a for a in args]
     first = raw[0]
     if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
-        y = kernels.parallel_ufunc(op.forward, *raw)  # same bits, several threads
+        y = kernels.parallel_ufunc(op.forward, *raw)  # type: ignore[arg-type]  # same bits, several threads
     else:
         y = op.forward(*raw, **kwargs)
     if type(y) is not _ndarray:
@@ -568,47 +386,3 @@ def as_array(value: Any) -> np.ndarray:
 def is_tensor(value: Any) -> bool:
     """Return whether ``value`` is a Tensor."""
     return isinstance(value, Tensor)
-
-
-def unwrap(value: Any) -> Any:
-    """Replace Tensors by their arrays in a value or in nested lists, tuples and dicts of values."""
-    if isinstance(value, Tensor):
-        return value.data
-    if isinstance(value, list | tuple):
-        return type(value)(unwrap(v) for v in value)
-    if isinstance(value, dict):
-        return {k: unwrap(v) for k, v in value.items()}
-    return value
-
-
-def _requires_grad(value: Any) -> bool:
-    return isinstance(value, Tensor) and value._node is not None
-
-
-def _without_tape(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Call a function that has no derivative on the plain arrays."""
-    if any(_requires_grad(a) for a in args) and any(isinstance(o, _ndarray) for o in kwargs.get("out") or ()):
-        raise GradientError(
-            f"The result of np.{function.__name__} on a Tensor that requires a gradient is not written into an array. "
-            f"Got out=. Use the returned value, or pass t.numpy()."
-        )
-    result = function(*unwrap(args), **unwrap(kwargs))
-    return result if function in PLAIN or kwargs.get("out") else Tensor(result)
-
-
-def _not_in_table(name: str) -> GradientError:
-    return GradientError(
-        f"A numpy function called with a Tensor must be in the table of derivatives. np.{name} is not. "
-        f"Use functions of the table, wrap it as a @primitive with its derivative rule, or pass t.numpy()."
-    )
-
-
-def _wrong_arguments(function: Any, handler: Any, args: tuple, kwargs: dict, error: TypeError) -> Exception:
-    try:
-        inspect.signature(handler).bind(*args, **kwargs)
-    except TypeError:
-        return InvalidArgumentError(
-            f"np.{function.__name__} on Tensors takes {inspect.signature(handler)}. Got other arguments: {error}. "
-            f"Leave them out, or pass t.numpy()."
-        )
-    return error

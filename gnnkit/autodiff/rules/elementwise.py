@@ -102,9 +102,7 @@ def _hypot_share(g: Any, y: Any, x: Any) -> Any:
     return g * x / np.where(as_array(y) == 0, 1.0, y)  # 0 at the origin
 
 
-defvjp(
-    np.hypot, lambda g, y, a, b: _hypot_share(g, y, a), lambda g, y, a, b: _hypot_share(g, y, b), keep="01y"
-)
+defvjp(np.hypot, lambda g, y, a, b: _hypot_share(g, y, a), lambda g, y, a, b: _hypot_share(g, y, b), keep="01y")
 
 
 # --- choices ----------------------------------------------------------------------------------------------------

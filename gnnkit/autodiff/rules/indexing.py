@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index
 from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp, implements
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import as_array, unwrap
+from gnnkit.autodiff.protocols import unwrap
+from gnnkit.autodiff.tensors import as_array
 
 
 @implements(operator.getitem)

@@ -209,5 +209,3 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
         later[axis], earlier[axis] = slice(1, None), slice(None, -1)
         a = a[tuple(later)] - a[tuple(earlier)]
     return a
-
-

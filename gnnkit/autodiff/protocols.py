@@ -1,0 +1,60 @@
+"""Help for numpy's protocols: unwrapping, functions without a derivative, and what is said of unknown functions.
+
+Imports the methods' mixin and the error tree.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from gnnkit.autodiff.methods import ArrayMethods
+from gnnkit.errors import GradientError, InvalidArgumentError
+
+
+def unwrap(value: Any) -> Any:
+    """Replace Tensors by their arrays in a value or in nested lists, tuples and dicts of values."""
+    if isinstance(value, ArrayMethods):
+        return value.data
+    if isinstance(value, list | tuple):
+        return type(value)(unwrap(v) for v in value)
+    if isinstance(value, dict):
+        return {k: unwrap(v) for k, v in value.items()}
+    return value
+
+
+def call_plain(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call a function that has no derivative on the arrays behind its arguments."""
+    outputs = kwargs.get("out")
+    if outputs is not None:
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if any(isinstance(o, ArrayMethods) for o in outputs) or any(requires_grad(a) for a in args):
+            raise GradientError(
+                f"Tensors are not written into, and a Tensor that requires a gradient is not written into an array. "
+                f"Got np.{function.__name__}(..., out=...). Use the returned value, or pass t.numpy()."
+            )
+    return function(*unwrap(args), **unwrap(kwargs))
+
+
+def requires_grad(value: Any) -> bool:
+    return isinstance(value, ArrayMethods) and value.requires_grad
+
+
+def not_in_table(name: str) -> GradientError:
+    """Return the error for a numpy function without a rule."""
+    return GradientError(
+        f"A numpy function called with a Tensor must be in the table of derivatives. np.{name} is not. "
+        f"Use functions of the table, wrap it as a @primitive with its derivative rule, or pass t.numpy()."
+    )
+
+
+def wrong_arguments(function: Any, handler: Any, args: tuple, kwargs: dict, error: TypeError) -> Exception:
+    """Return the error for arguments that our version of a numpy function does not take, else ``error`` itself."""
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except TypeError:
+        return InvalidArgumentError(
+            f"np.{function.__name__} on Tensors takes {inspect.signature(handler)}. Got other arguments: {error}. "
+            f"Leave them out, or pass t.numpy()."
+        )
+    return error
