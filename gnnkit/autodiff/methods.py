@@ -5,6 +5,7 @@ A mixin: the functions it calls are registered by `gnnkit.autodiff.rules`. Impor
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
