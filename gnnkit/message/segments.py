@@ -103,11 +103,12 @@ def segment_std(values: Any, *, indptr: np.ndarray) -> Any:
 
 
 def _std_rule(g: Any, y: Any, values: Any, *, indptr: np.ndarray) -> Any:
-    # d std / d v_k = (v_k - mean) / (n std). A constant segment is a kink: it takes the subgradient 0, not 0/0.
-    spread = as_array(y) > 0
+    # d std / d v_k = (v_k - mean) / (n std). A constant segment is a kink: it takes the subgradient 0, not 0/0, also
+    # where rounding of the mean has left a spread of a few units in the last place.
+    mean = segment_mean(values, indptr=indptr)
+    spread = as_array(y) > 4 * np.finfo(y.dtype).eps * np.abs(as_array(mean))
     scale = g * (_inverse_counts(indptr, g) * spread) / np.where(spread, y, 1.0)
-    centred = values - segment_repeat(segment_mean(values, indptr=indptr), indptr=indptr)
-    return segment_repeat(scale, indptr=indptr) * centred
+    return segment_repeat(scale, indptr=indptr) * (values - segment_repeat(mean, indptr=indptr))
 
 
 defvjp(segment_std, _std_rule, keep="0y")
