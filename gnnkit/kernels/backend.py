@@ -182,7 +182,7 @@ def _cache_class() -> type:
 
     class ForgivingCache(FunctionCache):
         def _index_key(self, sig: Any, codegen: Any) -> Any:
-            return (*super()._index_key(sig, codegen), _sources_digest())
+            return (*super()._index_key(sig, codegen), _sources_digest(), os.environ.get("GNNKIT_SIMD", ""))
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:

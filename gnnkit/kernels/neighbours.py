@@ -138,10 +138,12 @@ def neighbour_sum(
     width = rows.shape[1]
     if width == 0 or len(out) == 0:
         return out
-    flat_weights = np.ones((1, 1), dtype) if weights is None else as_rows(weights)
-    flat_weights = read_only(flat_weights, dtype)
-    args = (indptr, indices, flat_weights, weights is not None, rows, as_rows(out))
-    parallel_rows(backend.loops("neighbours").neighbour_sum, len(out), args, indptr=indptr, width=width)
+    loops = backend.loops("neighbours")
+    # one compiled loop for both: without weights, every edge reads the same 1
+    weight_rows = read_only(np.ones((1, 1), dtype) if weights is None else as_rows(weights), dtype)
+    block = loops.block_width(width // weight_rows.shape[1], dtype.itemsize)
+    args = (indptr, indices, weight_rows, int(weights is not None), block, rows, as_rows(out))
+    parallel_rows(loops.neighbour_sum, len(out), args, indptr=indptr, width=width)
     return out
 
 
