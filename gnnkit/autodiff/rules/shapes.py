@@ -164,7 +164,7 @@ def astype(x: Any, dtype: Any) -> Any:
 
 
 defvjp(astype, lambda g, y, x, dtype: g.astype(x.dtype), keep="")
-implements(np.astype)(lambda x, dtype, /, *, copy=True: x.astype(dtype))
+implements(np.astype)(lambda x, dtype, /, *, copy=True: astype(x, dtype))
 
 
 @implements(np.copy)
