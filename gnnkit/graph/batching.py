@@ -128,7 +128,7 @@ def _join_values(values: Sequence[Any], level: str, name: str) -> Any:
         same_text = value.dtype.kind == dtype.kind and dtype.kind in "US"
         if (value.dtype != dtype and not same_text) or is_sparse(value) != sparse:
             raise DTypeError(
-                f"The {ENTRY[level]} field {name!r} must have one dtype in all graphs of a batch, all dense or all sparse. "
+                f"The {ENTRY[level]} field {name!r} must have one dtype, dense or sparse, in all graphs of a batch. "
                 f"Graph 0 has {describe(first)}, graph {position} has {describe(value)}. Convert with .astype."
             )
     return concatenate(values)
@@ -149,7 +149,10 @@ def _part(graph: Graph, i: int, origin: Origin | None) -> Graph:
     whole = graph.topology
     order = None if whole.is_caller_ordered else _local_order(whole.edge_order[start:stop], start)
     topology = Topology.trusted(
-        whole.indptr[first : last + 1] - start, whole.indices[start:stop] - whole.indices.dtype.type(first), last - first, order
+        whole.indptr[first : last + 1] - start,
+        whole.indices[start:stop] - whole.indices.dtype.type(first),
+        last - first,
+        order,
     )
     spans = {"nodes": (first, last), "edges": (start, stop), "globals": (i, i + 1)}
     fields = {

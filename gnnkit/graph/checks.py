@@ -30,7 +30,7 @@ def as_index(values: Any, name: str, *, entry: str = "edge") -> np.ndarray:
         array = np.asarray(values)
     except ValueError as reason:
         raise ShapeError(
-            f"{name} must be one flat list of integers. Got nested lists of unequal lengths. Give one number per {entry}."
+            f"{name} must be one flat list of integers. Got lists of unequal lengths. Give one number per {entry}."
         ) from reason
     if array.ndim != 1:
         hint = (
@@ -48,7 +48,7 @@ def as_index(values: Any, name: str, *, entry: str = "edge") -> np.ndarray:
         )
     if array.dtype.kind not in "iu":
         raise DTypeError(
-            f"{name} must hold node indices (integers). Got dtype {array.dtype}, {entry} 0 has {array[0]!r}. "
+            f"{name} must hold node indices (integers). Got dtype {array.dtype}, {entry} 0 has {array[0]}. "
             "Convert whole numbers with .astype(np.int64); names go through from_networkx or from_pandas."
         )
     return array

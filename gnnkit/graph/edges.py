@@ -11,7 +11,7 @@ from gnnkit.errors import InvalidArgumentError, InvalidGraphError
 from gnnkit.graph.checks import as_count, as_index, check_endpoints, check_lengths
 from gnnkit.graph.fields import as_field, take_rows
 from gnnkit.graph.graph import Graph
-from gnnkit.graph.origin import Origin, mirror, undirected_origin
+from gnnkit.graph.origin import Origin
 from gnnkit.graph.topology import Topology
 
 
@@ -83,7 +83,8 @@ def from_edges(
     edges = {name: as_field(value, "edges", name, len(senders)) for name, value in edges.items()}
     origin = None
     if undirected:
-        senders, receivers, edges, origin = add_reverses(senders, receivers, edges)
+        senders, receivers, edges, partner = add_reverses(senders, receivers, edges)
+        origin = Origin(partner=partner)
     return graph_from_arrays(
         senders, receivers, num_nodes, nodes=nodes, edges=edges, globals=globals, origin=origin, allow_nan=allow_nan
     )
@@ -115,13 +116,15 @@ def to_canonical(topology: Topology, fields: Mapping[str, Any]) -> dict[str, Any
 
 def add_reverses(
     senders: np.ndarray, receivers: np.ndarray, fields: Mapping[str, Any]
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any], Origin]:
-    """Append the reverse of every edge that is no self-loop, with copies of its fields."""
-    extra = mirror(senders, receivers)
-    source = np.concatenate([np.arange(len(senders)), extra])
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any], np.ndarray]:
+    """Append the reverse of every edge that is no self-loop, with copies of its fields; also says who is whose."""
+    count = len(senders)
+    extra = np.flatnonzero(senders != receivers)
+    source = np.concatenate([np.arange(count), extra])
+    partner = np.concatenate([np.arange(count), extra])
+    partner[extra] = np.arange(count, count + len(extra))
     both = np.concatenate([senders, receivers[extra]]), np.concatenate([receivers, senders[extra]])
-    origin = undirected_origin(len(senders), len(source))
-    return both[0], both[1], {name: take_rows(value, source) for name, value in fields.items()}, origin
+    return both[0], both[1], {name: take_rows(value, source) for name, value in fields.items()}, partner
 
 
 def with_short(level: str, fields: Mapping[str, Any] | None, short: str, value: Any) -> dict[str, Any]:

@@ -53,12 +53,12 @@ class FieldMap(dict[str, Any]):
 
 def is_tensor(value: Any) -> bool:
     """Whether ``value`` is a Tensor of the tape."""
-    return isinstance(value, getattr(autodiff, "Tensor", ()))
+    return isinstance(value, autodiff.Tensor)
 
 
 def is_sparse(value: Any) -> bool:
     """Whether ``value`` is a SparseMatrix."""
-    return isinstance(value, getattr(autodiff, "SparseMatrix", ()))
+    return isinstance(value, autodiff.SparseMatrix)
 
 
 def raw(value: Any) -> np.ndarray:
@@ -85,7 +85,7 @@ def _convert(value: Any, level: str, name: str) -> Any:
     if is_sparse(value) or (hasattr(value, "tocsr") and hasattr(value, "nnz")):
         if level != "nodes":
             raise DTypeError(
-                f"Sparse features are for nodes only. Got {type(value).__name__} for the {ENTRY[level]} field {name!r}. "
+                f"Only nodes take sparse features. Got {type(value).__name__} for the {ENTRY[level]} field {name!r}. "
                 "Make it dense with .toarray()."
             )
         return value if is_sparse(value) else autodiff.SparseMatrix.from_scipy(value)
@@ -112,9 +112,7 @@ def _wrong_length(value: Any, level: str, name: str, count: int) -> NoReturn:
             f"Got a single value of type {kind}. Give an array; remove a field with g.without({name!r})."
         )
     rows = value.shape[0]
-    first = (
-        f"{entry} {rows} has no row" if rows < count else f"row {count} belongs to no {entry}"
-    )
+    first = f"{entry} {rows} has no row" if rows < count else f"row {count} belongs to no {entry}"
     raise ShapeError(
         f"The {entry} field {name!r} must have one row per {entry} ({COUNT[level]}={count}). "
         f"Got shape {tuple(value.shape)}: {first}. Give {count} rows, or correct {COUNT[level]}."
@@ -124,8 +122,8 @@ def _wrong_length(value: Any, level: str, name: str, count: int) -> NoReturn:
 def _refuse_objects(value: np.ndarray, level: str, name: str) -> NoReturn:
     row, what = _first_odd(value)
     raise InvalidFeatureError(
-        f"A field must hold numbers, booleans, strings or dates of one kind. The {ENTRY[level]} field {name!r} has dtype "
-        f"{value.dtype}; the first {ENTRY[level]} that breaks it is {ENTRY[level]} {row} with {what}. "
+        f"A field must hold numbers, booleans, strings or dates of one kind. The {ENTRY[level]} field {name!r} has "
+        f"dtype {value.dtype}; the first {ENTRY[level]} that breaks it is {ENTRY[level]} {row} with {what}. "
         "Give every row the same kind and length."
     )
 
@@ -150,7 +148,7 @@ def first_nan_row(value: Any) -> int | None:
     with np.errstate(invalid="ignore"):
         if not np.isnan(array.min()):  # a minimum carries NaN along, without a boolean array of the same size
             return None
-    rows = np.isnan(array).reshape(len(array), -1).any(axis=1)
+    rows = np.isnan(array).reshape(len(array), int(np.prod(array.shape[1:]))).any(axis=1)
     return int(np.argmax(rows)) if rows.any() else None
 
 
@@ -173,10 +171,21 @@ def slice_rows(value: Any, start: int, stop: int) -> Any:
 def concatenate(values: Sequence[Any]) -> Any:
     """Rows of all ``values`` one after another; differentiable if any of them is a Tensor."""
     if any(is_sparse(value) for value in values):
-        from scipy import sparse
-
-        return autodiff.SparseMatrix.from_scipy(sparse.vstack([value.to_scipy() for value in values], format="csr"))
+        ends = np.cumsum([0] + [value.nnz for value in values])
+        pointers = [value.indptr[1:] + start for value, start in zip(values, ends)]
+        indices = np.concatenate([value.indices for value in values])
+        data = np.concatenate([value.data for value in values])
+        shape = (sum(len(value) for value in values), values[0].shape[1])
+        return autodiff.SparseMatrix(np.concatenate([[0], *pointers]), indices, data, shape)
     return np.concatenate(values)
+
+
+def first_unequal(array: np.ndarray, left: np.ndarray, right: np.ndarray) -> int | None:
+    """First k where rows ``array[left[k]]`` and ``array[right[k]]`` differ (two NaN count as equal), or None."""
+    one, other = array[left], array[right]
+    differ = (one != other) & ~((one != one) & (other != other))
+    rows = differ.reshape(len(left), int(np.prod(array.shape[1:]))).any(axis=1)
+    return int(np.argmax(rows)) if rows.any() else None
 
 
 def describe(value: Any) -> str:

@@ -10,51 +10,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from gnnkit import kernels as K
-from gnnkit.errors import DTypeError, ImmutableError, InvalidFeatureError, InvalidGraphError, ShapeError, UnknownFieldError
-from gnnkit.graph.checks import as_index
-from gnnkit.graph.fields import ENTRY, FieldMap, as_field, describe, first_nan_row, take_rows
-from gnnkit.graph.origin import BatchOrigin, Origin, node_label
-from gnnkit.graph.topology import Topology, frozen
+from gnnkit.errors import ImmutableError, InvalidGraphError, UnknownFieldError
+from gnnkit.graph.bounds import Bounds, checked_bounds
+from gnnkit.graph.fields import ENTRY, FieldMap, as_field, describe, take_rows
+from gnnkit.graph.origin import BatchOrigin, Origin
+from gnnkit.graph.topology import Topology
+from gnnkit.graph.validate import checked_fields, checked_name, refuse_nan
 
 if TYPE_CHECKING:
     from gnnkit.graph.report import GraphReport
 
 _KEEP: Any = object()
 _SHORT = {"x": "nodes", "e": "edges", "u": "globals"}
-
-
-class Bounds:
-    """Where each graph of a batch begins: node_ptr, edge_ptr int64 [num_graphs + 1], and what follows from them."""
-
-    __slots__ = ("_edge_graph", "_node_graph", "edge_ptr", "node_ptr")
-
-    def __init__(self, node_ptr: np.ndarray, edge_ptr: np.ndarray) -> None:
-        self.node_ptr, self.edge_ptr = frozen(node_ptr), frozen(edge_ptr)
-        self._node_graph: np.ndarray | None = None
-        self._edge_graph: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, topology: Topology, node_ptr: np.ndarray) -> Bounds:
-        """Edges are sorted by receiver, so the nodes' boundaries give those of the edges."""
-        return cls(node_ptr, topology.indptr[node_ptr])
-
-    @classmethod
-    def single(cls, topology: Topology) -> Bounds:
-        """One graph."""
-        return cls(np.array([0, topology.num_nodes]), np.array([0, topology.num_edges]))
-
-    @property
-    def node_graph(self) -> np.ndarray:
-        if self._node_graph is None:
-            self._node_graph = frozen(K.expand_indptr(self.node_ptr))
-        return self._node_graph
-
-    @property
-    def edge_graph(self) -> np.ndarray:
-        if self._edge_graph is None:
-            self._edge_graph = frozen(K.expand_indptr(self.edge_ptr))
-        return self._edge_graph
 
 
 class Graph:
@@ -126,10 +93,10 @@ class Graph:
                 f"A Graph must be built on a Topology. Got {type(topology).__name__}. "
                 "Use gk.from_edges(senders, receivers, num_nodes=...)."
             )
-        bounds = _checked_bounds(topology, node_ptr, edge_ptr)
+        bounds = checked_bounds(topology, node_ptr, edge_ptr)
         counts = _counts(topology, bounds)
         maps = [
-            FieldMap(level, _checked_fields(fields, level, counts[level]))
+            FieldMap(level, checked_fields(fields, level, counts[level]))
             for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals))
         ]
         self._fill(topology, maps[0], maps[1], maps[2], bounds, origin)
@@ -169,7 +136,7 @@ class Graph:
         bounds = Bounds.single(topology) if node_ptr is None else Bounds.of(topology, node_ptr)
         counts = _counts(topology, bounds)
         maps = [
-            FieldMap(level, {name: as_field(value, level, name, counts[level]) for name, value in (fields or {}).items()})
+            FieldMap(level, {key: as_field(item, level, key, counts[level]) for key, item in (fields or {}).items()})
             for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals))
         ]
         self = object.__new__(cls)
@@ -270,7 +237,7 @@ class Graph:
         new_nodes, new_edges, new_globals = self.nodes, self.edges, self.globals
         if topology is not None and topology is not self.topology:
             new_edges = self._edges_for(topology, edges, e)
-            bounds = _checked_bounds(topology, bounds.node_ptr, None)
+            bounds = checked_bounds(topology, bounds.node_ptr, None)
             origin = None if origin is None else origin.without_edges()
         else:
             topology = self.topology
@@ -365,7 +332,8 @@ class Graph:
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise ImmutableError(
-            f"A Graph never changes. Got an assignment to {name!r}. Use g.replace({name}=...), which returns a new graph."
+            f"A Graph never changes. Got an assignment to {name!r}. "
+            f"Use g.replace({name}=...), which returns a new graph."
         )
 
     def __delattr__(self, name: str) -> NoReturn:
@@ -393,82 +361,7 @@ def _counts(topology: Topology, bounds: Bounds) -> dict[str, int]:
 def _merged(old: FieldMap, new: Mapping[str, Any] | None, short: str, value: Any, count: int) -> FieldMap:
     fields = dict(old)
     for name, item in (new or {}).items():
-        fields[_checked_name(name, old.level)] = as_field(item, old.level, name, count)
+        fields[checked_name(name, old.level)] = as_field(item, old.level, name, count)
     if value is not _KEEP:
         fields[short] = as_field(value, old.level, short, count)
     return FieldMap(old.level, fields)
-
-
-def _checked_name(name: Any, level: str) -> str:
-    if not isinstance(name, str) or not name:
-        raise DTypeError(
-            f"The name of a field must be a non-empty string. Got {name!r} among the {ENTRY[level]} fields. Rename it."
-        )
-    return name
-
-
-def _checked_fields(fields: Mapping[str, Any] | None, level: str, count: int) -> dict[str, Any]:
-    if fields is None:
-        return {}
-    if not isinstance(fields, Mapping):
-        raise DTypeError(
-            f"{level} must map field names to arrays. Got {type(fields).__name__}. Write {level}={{'name': values}}."
-        )
-    return {_checked_name(name, level): as_field(value, level, name, count) for name, value in fields.items()}
-
-
-def _checked_bounds(topology: Topology, node_ptr: Any, edge_ptr: Any) -> Bounds:
-    if node_ptr is None:
-        if edge_ptr is not None:
-            raise InvalidGraphError("edge_ptr needs node_ptr. Got edge_ptr alone. Give node_ptr; edge_ptr follows from it.")
-        return Bounds.single(topology)
-    node_ptr = as_index(node_ptr, "node_ptr", entry="graph").astype(np.int64)
-    if len(node_ptr) == 0 or node_ptr[0] != 0 or node_ptr[-1] != topology.num_nodes or (np.diff(node_ptr) < 0).any():
-        raise InvalidGraphError(
-            f"node_ptr must rise from 0 to num_nodes={topology.num_nodes}. Got {_short(node_ptr)}. "
-            "Give the first node of every graph and at the end num_nodes."
-        )
-    bounds = Bounds.of(topology, node_ptr)
-    if edge_ptr is not None and not np.array_equal(as_index(edge_ptr, "edge_ptr", entry="graph"), bounds.edge_ptr):
-        raise InvalidGraphError(
-            f"edge_ptr must count the edges received by the nodes of each graph: {_short(bounds.edge_ptr)}. "
-            f"Got {_short(np.asarray(edge_ptr))}. Leave edge_ptr out, it follows from node_ptr."
-        )
-    if len(node_ptr) > 2:
-        crossing = bounds.node_graph[topology.senders] != bounds.edge_graph
-        if crossing.any():
-            edge = int(np.argmax(crossing))
-            sender, receiver = int(topology.senders[edge]), int(topology.receivers[edge])
-            raise InvalidGraphError(
-                "An edge must stay within one graph of a batch. "
-                f"Edge {int(topology.edge_order[edge])} ({sender} -> {receiver}) leads from graph "
-                f"{int(bounds.node_graph[sender])} to graph {int(bounds.node_graph[receiver])}. Correct node_ptr or the edge."
-            )
-    return bounds
-
-
-def _short(array: np.ndarray) -> str:
-    return np.array2string(array, threshold=12, edgeitems=4)
-
-
-def refuse_nan(graph: Graph, fields: FieldMap) -> None:
-    """Raise naming the first row of ``fields`` that holds a NaN."""
-    for name, value in fields.items():
-        row = first_nan_row(value)
-        if row is not None:
-            level = fields.level
-            raise InvalidFeatureError(
-                f"Features must not be NaN. The {ENTRY[level]} field {name!r} has a NaN at {entry_label(graph, level, row)}. "
-                "Fill or drop it, or pass allow_nan=True to keep it."
-            )
-
-
-def entry_label(graph: Graph, level: str, row: int) -> str:
-    """How an error speaks of a row of a field: node with its name, edge by the caller's position and endpoints."""
-    if level == "globals":
-        return f"graph {row}"
-    if level == "nodes":
-        return node_label(graph.origin, row)
-    topology = graph.topology
-    sender, receiver = int(topology.senders[row]), int(topology.receivers[row])
-    return f"edge {int(topology.edge_order[row])} ({sender} -> {receiver})"

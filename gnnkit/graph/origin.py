@@ -49,9 +49,9 @@ class Origin:
     ----------
     node_names : tuple or None
         Name of every node, in node order; None when names are the indices.
-    given : bool [num_edges] or None
-        For an undirected graph, by caller's position: True for an edge as it was given, False for the reverse that
-        was added. The j-th reverse belongs to the j-th given edge that is not a self-loop. None: directed.
+    partner : int64 [num_edges] or None
+        For an undirected graph, by caller's position: the position of the edge in the other direction (a self-loop:
+        its own). The earlier of the two is the edge as it was given. None: directed.
     multigraph : bool or None
         Whether parallel edges are allowed outside; None: decide by whether there are any.
     edge_keys : tuple or None
@@ -63,7 +63,7 @@ class Origin:
     """
 
     node_names: tuple[Hashable, ...] | None = None
-    given: np.ndarray | None = None
+    partner: np.ndarray | None = None
     multigraph: bool | None = None
     edge_keys: tuple[Hashable, ...] | None = None
     columns: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Origin:
     def without_edges(self) -> Origin:
         """The memory of the nodes alone, for a graph whose edges are others: directed, no keys."""
         columns = {level: fields for level, fields in self.columns.items() if level != "edges"}
-        return replace(self, given=None, multigraph=None, edge_keys=None, columns=columns)
+        return replace(self, partner=None, multigraph=None, edge_keys=None, columns=columns)
 
     def select_nodes(self, index: np.ndarray) -> Origin:
         """Keep the names of the nodes in ``index``, in that order; indices become names where there were none."""
@@ -80,23 +80,28 @@ class Origin:
             return self
         return replace(self, node_names=tuple(self.node_names[i] for i in index))
 
+    def given(self) -> np.ndarray:
+        """Caller's positions of the edges as they were given, without the reverses of an undirected graph."""
+        assert self.partner is not None
+        return np.flatnonzero(self.partner >= np.arange(len(self.partner)))
+
     def select_edges(self, positions: np.ndarray) -> Origin:
         """Keep the edges at these caller's positions (ascending; both directions of an undirected edge or none)."""
-        keys = self.edge_keys
-        if keys is not None:
+        keys, partner = self.edge_keys, self.partner
+        if partner is None:
             kept = positions
-            if self.given is not None:
-                rank = np.cumsum(self.given) - 1
-                kept = rank[positions[self.given[positions]]]
-            keys = tuple(keys[i] for i in kept)
-        given = None if self.given is None else self.given[positions]
-        return replace(self, given=given, edge_keys=keys)
+        else:
+            kept = np.searchsorted(self.given(), positions[partner[positions] >= positions])
+            partner = np.searchsorted(positions, partner[positions])
+        return replace(self, partner=partner, edge_keys=None if keys is None else tuple(keys[i] for i in kept))
 
-    def append_edges(self, count: int) -> Origin:
-        """Remember ``count`` more edges given at the end (self-loops: they have no reverse)."""
+    def append_loops(self, count: int) -> Origin:
+        """Remember ``count`` more self-loops after the other edges."""
         keys = None if self.edge_keys is None else self.edge_keys + (None,) * count
-        given = None if self.given is None else np.concatenate([self.given, np.ones(count, bool)])
-        return replace(self, given=given, edge_keys=keys)
+        partner = self.partner
+        if partner is not None:
+            partner = np.concatenate([partner, np.arange(len(partner), len(partner) + count)])
+        return replace(self, partner=partner, edge_keys=keys)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +113,6 @@ class BatchOrigin:
     def without_edges(self) -> BatchOrigin:
         """See :meth:`Origin.without_edges`."""
         return BatchOrigin(tuple(part and part.without_edges() for part in self.parts))
-
-
-def undirected_origin(num_given: int, num_edges: int) -> Origin:
-    """Origin of an undirected graph whose first ``num_given`` edges were given and the others are reverses."""
-    return Origin(given=np.arange(num_edges) < num_given)
-
-
-def mirror(senders: np.ndarray, receivers: np.ndarray) -> np.ndarray:
-    """Caller's positions of the edges to append so that every given edge has its reverse, loops excepted."""
-    return np.flatnonzero(np.asarray(senders) != np.asarray(receivers))
 
 
 def node_label(origin: Any, node: int) -> str:

@@ -79,9 +79,7 @@ class Topology:
     _cache: dict[Hashable, Any]
     _parent: weakref.ref[Topology] | None
 
-    def __init__(
-        self, indptr: Any, indices: Any, *, num_senders: int | None = None, edge_order: Any = None
-    ) -> None:
+    def __init__(self, indptr: Any, indices: Any, *, num_senders: int | None = None, edge_order: Any = None) -> None:
         indptr = as_index(indptr, "indptr", entry="row")
         indices = as_index(indices, "indices")
         num_receivers = _check_indptr(indptr, len(indices))
@@ -164,9 +162,7 @@ class Topology:
             indptr = np.zeros(num_receivers + 1, np.int64)
             np.cumsum(np.bincount(receivers, minlength=num_receivers), out=indptr[1:])
             return cls.trusted(indptr, senders.astype(np.int32 if num_senders < 2**31 else np.int64), num_senders)
-        indptr, indices, order = K.build_csr(
-            senders, receivers, num_receivers=num_receivers, num_senders=num_senders
-        )
+        indptr, indices, order = K.build_csr(senders, receivers, num_receivers=num_receivers, num_senders=num_senders)
         return cls.trusted(indptr, indices, num_senders, None if _is_identity(order) else order)
 
     # ------------------------------------------------------------------ counts and edges
@@ -191,7 +187,8 @@ class Topology:
         if self.is_bipartite:
             raise InvalidGraphError(
                 "num_nodes must be one number, so senders and receivers must be the same nodes. This topology is "
-                f"bipartite: {self.num_senders} senders, {self.num_receivers} receivers. Use num_senders or num_receivers."
+                f"bipartite: {self.num_senders} senders, {self.num_receivers} receivers. "
+                "Use num_senders or num_receivers."
             )
         return self.num_senders
 
@@ -249,9 +246,7 @@ class Topology:
         parent = self._parent() if self._parent is not None else None
         if parent is None:
             return self._transposed()[1]
-        return self.cached(
-            "transpose_permutation", lambda: frozen(inverse_permutation(parent.transpose_permutation))
-        )
+        return self.cached("transpose_permutation", lambda: frozen(inverse_permutation(parent.transpose_permutation)))
 
     def _transposed(self) -> tuple[Topology, np.ndarray]:
         return self.cached("transpose", self._build_transpose)
@@ -367,7 +362,7 @@ def _check_indptr(indptr: np.ndarray, num_edges: int) -> int:
 
 
 def _check_rows(indptr: np.ndarray, indices: np.ndarray, num_senders: int) -> None:
-    receivers = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr.astype(np.int64)))
+    receivers = np.repeat(np.arange(len(indptr) - 1), (indptr[1:] - indptr[:-1]).astype(np.int64))
     if not in_range(indices, num_senders):
         check_endpoints(indices, receivers, num_senders=num_senders, num_receivers=len(indptr) - 1)
     falls = (indices[1:] < indices[:-1]) & (receivers[1:] == receivers[:-1])
