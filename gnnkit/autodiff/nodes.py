@@ -88,7 +88,7 @@ class Stub:
 class Op:
     """A differentiable operation: a function of arrays and one derivative rule per argument."""
 
-    __slots__ = ("broadcasts", "each", "elementwise", "forward", "keep", "keep_output", "name", "rules")
+    __slots__ = ("broadcasts", "drops", "each", "elementwise", "forward", "keep_output", "name", "rules")
 
     def __init__(self, name: str, forward: Callable[..., Any], *, ufunc: np.ufunc | None = None) -> None:
         self.name = name
@@ -97,7 +97,7 @@ class Op:
         self.elementwise = ufunc is not None and ufunc.signature is None  # matmul is a ufunc, but not elementwise
         self.rules: tuple[Rule | None, ...] = ()
         self.each: Rule | None = None
-        self.keep: frozenset[int] | None = None
+        self.drops: tuple[int, ...] | None = ()  # arguments whose values no rule reads; None: all
         self.keep_output = True
 
     def __repr__(self) -> str:
@@ -179,6 +179,7 @@ def defvjp(
         result. Of the others they may read shape and dtype only, and the tape can free them. Default: all.
     each
         For operations of any number of arguments: one rule ``each(i, g, y, *args, **kwargs)`` instead of ``rules``.
+        With any ``keep``, it reads no values of arguments.
     broadcasts
         Whether arguments broadcast, so that adjoints are to be summed back to the shape of the argument.
         Default: yes for ufuncs, no for primitives.
@@ -197,7 +198,8 @@ def defvjp(
     op = op_of(function)
     op.rules, op.each = rules, each
     if keep is not None:
-        op.keep = frozenset(int(c) for c in keep if c != "y")
+        kept = [int(c) for c in keep if c != "y"]
+        op.drops = None if each else tuple(i for i, rule in enumerate(rules) if rule is not None and i not in kept)
         op.keep_output = "y" in keep
     if broadcasts is not None:
         op.broadcasts = broadcasts

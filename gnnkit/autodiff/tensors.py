@@ -333,13 +333,10 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     node = Node()
     node.op, node.kwargs, node.parents = op, kwargs, parents
     node.order, node.name = next(creation_counter), None
-    if op.keep is not None:
-        for i, value in enumerate(raw):
-            if type(value) is _ndarray and value.size > nodes.SMALL and i not in op.keep:
-                raw[i] = Stub(value)
-        node.output = Stub(y) if not op.keep_output and y.size > nodes.SMALL else y
-    else:
-        node.output = y
+    for i in range(len(raw)) if op.drops is None else op.drops:
+        if i < len(raw) and type(raw[i]) is _ndarray and raw[i].size > nodes.SMALL:
+            raw[i] = Stub(raw[i])
+    node.output = y if op.keep_output or y.size <= nodes.SMALL else Stub(y)
     node.args = raw
     out._node = node
     return out
