@@ -9,12 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gnnkit import errors as errors
+from gnnkit.autodiff import SparseMatrix as SparseMatrix
+from gnnkit.autodiff import Tensor as Tensor
+from gnnkit.autodiff import assert_gradients as assert_gradients
 from gnnkit.autodiff import cross_entropy_rows as cross_entropy_rows
 from gnnkit.autodiff import defvjp as defvjp
 from gnnkit.autodiff import dropout as dropout
 from gnnkit.autodiff import elu as elu
 from gnnkit.autodiff import gelu as gelu
 from gnnkit.autodiff import grad as grad
+from gnnkit.autodiff import gradcheck as gradcheck
 from gnnkit.autodiff import is_grad_enabled as is_grad_enabled
 from gnnkit.autodiff import leaky_relu as leaky_relu
 from gnnkit.autodiff import log_softmax as log_softmax
@@ -28,13 +32,9 @@ from gnnkit.autodiff import silu as silu
 from gnnkit.autodiff import softmax as softmax
 from gnnkit.autodiff import softplus as softplus
 from gnnkit.autodiff import sparse_matmul as sparse_matmul
-from gnnkit.autodiff import SparseMatrix as SparseMatrix
-from gnnkit.autodiff import assert_gradients as assert_gradients
-from gnnkit.autodiff import gradcheck as gradcheck
-from gnnkit.autodiff import tape as tape
 from gnnkit.autodiff import take_rows as take_rows
 from gnnkit.autodiff import tanh as tanh
-from gnnkit.autodiff import Tensor as Tensor
+from gnnkit.autodiff import tape as tape
 from gnnkit.autodiff import tensor as tensor
 from gnnkit.autodiff import value_and_grad as value_and_grad
 from gnnkit.graph import Graph as Graph
@@ -53,6 +53,7 @@ from gnnkit.graph import star as star
 from gnnkit.graph import to_networkx as to_networkx
 from gnnkit.graph import to_pandas as to_pandas
 from gnnkit.graph import to_scipy as to_scipy
+from gnnkit.graph import transforms as transforms
 from gnnkit.graph import unbatch as unbatch
 
 __version__ = "0.1.0"

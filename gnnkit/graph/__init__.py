@@ -3,6 +3,7 @@
 May import kernels and autodiff; never message, nn or anything above.
 """
 
+from gnnkit.graph import transforms as transforms
 from gnnkit.graph.batching import batch as batch
 from gnnkit.graph.batching import unbatch as unbatch
 from gnnkit.graph.edges import from_edges as from_edges
@@ -21,3 +22,4 @@ from gnnkit.graph.report import GraphReport as GraphReport
 from gnnkit.graph.scipy_door import from_scipy as from_scipy
 from gnnkit.graph.scipy_door import to_scipy as to_scipy
 from gnnkit.graph.topology import Topology as Topology
+from gnnkit.graph.transforms import gcn_normalised as gcn_normalised

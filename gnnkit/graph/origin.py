@@ -115,6 +115,13 @@ class BatchOrigin:
         return BatchOrigin(tuple(part and part.without_edges() for part in self.parts))
 
 
+def appended(origin: Origin | BatchOrigin | None, loops: int) -> Origin | BatchOrigin | None:
+    """The memory of a graph to which ``loops`` self-loops were added; a batch forgets its edges."""
+    if isinstance(origin, Origin):
+        return origin.append_loops(loops)
+    return None if origin is None else origin.without_edges()
+
+
 def node_label(origin: Any, node: int) -> str:
     """How an error speaks of a node: its index, and its name where it has one."""
     names: Sequence[Hashable] | None = getattr(origin, "node_names", None)
