@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gnnkit import autodiff
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import unknown_name
@@ -92,7 +90,7 @@ class SiLU(_Activation):
     """
 
     def function(self, x: Tensor) -> Tensor:
-        return x * autodiff.sigmoid(x)
+        return autodiff.silu(x)
 
 
 class Sigmoid(_Activation):
@@ -106,7 +104,7 @@ class Tanh(_Activation):
     """Hyperbolic tangent."""
 
     def function(self, x: Tensor) -> Tensor:
-        return np.tanh(x)  # type: ignore[return-value]
+        return autodiff.tanh(x)
 
 
 class Softplus(_Activation):

@@ -91,9 +91,7 @@ class GraphNorm(Norm):
     array([0.2, 1.4])
     """
 
-    def __init__(
-        self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
-    ) -> None:
+    def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32) -> None:
         super().__init__(channels, eps=eps, affine=affine, dtype=dtype)
         self.mean_scale = Parameter(np.ones(channels), dtype=dtype, decay=0.0)
 

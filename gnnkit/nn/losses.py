@@ -70,26 +70,26 @@ def cross_entropy(
     0.2877
     """
     logits = _floating(logits, "logits")
-    labels = as_array(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    classes = np.asarray(as_array(labels))
+    if logits.ndim != 2 or classes.shape != logits.shape[:1]:
         raise ShapeError(
             "Logits must be [num_nodes, num_classes] and labels [num_nodes]. Got logits of shape "
-            f"{list(logits.shape)} and labels of shape {list(labels.shape)}. {_label_advice(labels)}"
+            f"{list(logits.shape)} and labels of shape {list(classes.shape)}. {_label_advice(classes)}"
         )
-    if labels.dtype.kind not in "iu":
+    if classes.dtype.kind not in "iu":
         raise DTypeError(
-            f"Labels must be integers. Got dtype {labels.dtype}. Use y.astype('int64') if they are class numbers, "
+            f"Labels must be integers. Got dtype {classes.dtype}. Use y.astype('int64') if they are class numbers, "
             "or gk.nn.mse_loss for a regression."
         )
-    nodes = _selected(mask, labels.shape[0])
+    nodes = _selected(mask, classes.shape[0])
     num_classes = logits.shape[1]
-    _check_labels(labels, nodes, num_classes)
+    _check_labels(classes, nodes, num_classes)
     if nodes is not None:
-        logits, labels = autodiff.take_rows(logits, nodes), labels[nodes]
-    labels = labels.astype(np.int64, copy=False)
+        logits, classes = autodiff.take_rows(logits, nodes), classes[nodes]
+    classes = classes.astype(np.int64, copy=False)
     if weight is None and not label_smoothing:
-        return np.mean(autodiff.cross_entropy_rows(logits, labels))  # type: ignore[no-any-return]
-    return _weighted_cross_entropy(logits, labels, _class_weights(weight, num_classes), label_smoothing)
+        return autodiff.cross_entropy_rows(logits, classes).mean()
+    return _weighted_cross_entropy(logits, classes, _class_weights(weight, num_classes), label_smoothing)
 
 
 def _weighted_cross_entropy(logits: Tensor, labels: np.ndarray, weight: np.ndarray | None, smoothing: float) -> Tensor:
@@ -111,7 +111,7 @@ def _weighted_cross_entropy(logits: Tensor, labels: np.ndarray, weight: np.ndarr
                 f"{total:g}. Give the classes that occur a positive weight."
             )
     log_probabilities = autodiff.log_softmax(logits, axis=-1)
-    return -np.sum(log_probabilities * (target / total).astype(logits.dtype))  # type: ignore[no-any-return]
+    return -(log_probabilities * (target / total).astype(logits.dtype)).sum()
 
 
 def mse_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None = None) -> Tensor:
@@ -148,7 +148,7 @@ def mse_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None = N
     2.0
     """
     difference = _difference(predictions, targets, mask)
-    return np.mean(difference**2)  # type: ignore[no-any-return]
+    return (difference**2).mean()
 
 
 def mae_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None = None) -> Tensor:
@@ -161,7 +161,7 @@ def mae_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None = N
     >>> gk.nn.mae_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])).item()
     1.0
     """
-    return np.mean(np.absolute(_difference(predictions, targets, mask)))  # type: ignore[no-any-return]
+    return abs(_difference(predictions, targets, mask)).mean()
 
 
 def huber_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None = None, delta: float = 1.0) -> Tensor:
@@ -181,9 +181,9 @@ def huber_loss(predictions: Any, targets: ArrayLike, *, mask: ArrayLike | None =
     if not delta > 0:
         raise InvalidArgumentError(f"delta must be positive. Got {delta!r}. Use for example 1.0.")
     difference = _difference(predictions, targets, mask)
-    size = np.absolute(difference)
-    quadratic = size.data <= delta
-    return np.mean(np.where(quadratic, difference**2 * 0.5, (size - 0.5 * delta) * delta))  # type: ignore[no-any-return]
+    size = abs(difference)
+    losses: Any = np.where(size <= delta, difference**2 * 0.5, (size - 0.5 * delta) * delta)
+    return losses.mean()
 
 
 def bce_with_logits(
@@ -229,9 +229,9 @@ def bce_with_logits(
             "Recode the classes as 0 and 1, or use gk.nn.cross_entropy for more than two."
         )
     if positive_weight is None:
-        return np.mean(autodiff.softplus(logits) - logits * targets)  # type: ignore[no-any-return]
+        return (autodiff.softplus(logits) - logits * targets).mean()
     positive = (np.asarray(positive_weight) * targets).astype(logits.dtype)
-    return np.mean(autodiff.softplus(-logits) * positive + autodiff.softplus(logits) * (1 - targets))  # type: ignore[no-any-return]
+    return (autodiff.softplus(-logits) * positive + autodiff.softplus(logits) * (1 - targets)).mean()
 
 
 def _difference(predictions: Any, targets: ArrayLike, mask: ArrayLike | None) -> Tensor:

@@ -37,9 +37,7 @@ class Norm(FeatureModule):
     scale: Parameter | None
     shift: Parameter | None
 
-    def __init__(
-        self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
-    ) -> None:
+    def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32) -> None:
         self.channels = check_count("channels", channels)
         if not eps >= 0:
             raise InvalidArgumentError(f"eps must be at least 0. Got {eps!r}. Use for example 1e-5.")
@@ -108,6 +106,9 @@ class BatchNorm(Norm):
     >>> norm(np.array([[1.0], [7.0], [7.0], [9.0]])).numpy().ravel().round(4)
     array([-1.6667,  0.3333,  0.3333,  1.    ])
     """
+
+    running_mean: np.ndarray
+    running_variance: np.ndarray
 
     def __init__(
         self,
@@ -237,9 +238,7 @@ class RMSNorm(Norm):
     array([[0.2, 1.4]])
     """
 
-    def __init__(
-        self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
-    ) -> None:
+    def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32) -> None:
         super().__init__(channels, eps=eps, affine=affine, dtype=dtype)
         self.shift = None
 

@@ -37,9 +37,7 @@ class Optimizer:
     slots: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
 
-    def __init__(
-        self, parameters: Module | Iterable[Parameter], *, lr: float, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, parameters: Module | Iterable[Parameter], *, lr: float, weight_decay: float = 0.0) -> None:
         self._parameters = _named(parameters)
         self.lr = _at_least_zero("lr", lr)
         self.weight_decay = _at_least_zero("weight_decay", weight_decay)

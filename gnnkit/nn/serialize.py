@@ -21,7 +21,7 @@ from gnnkit.files import atomic_write, read_bytes
 from gnnkit.nn.module import Module
 from gnnkit.nn.spec import build, specification
 
-_FORMAT = "gnnkit-model"
+_ENTRY = "gnnkit-model"
 _FORMAT_VERSION = "1"
 _MAX_HEADER = 100_000_000  # the limit of the format itself
 
@@ -48,9 +48,7 @@ class ModelFile:
     metadata: dict[str, Any]
 
 
-def save_model(
-    model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, Any] | None = None
-) -> Path:
+def save_model(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, Any] | None = None) -> Path:
     """Write a model to one safetensors file, completely or not at all.
 
     Parameters
@@ -95,15 +93,11 @@ def save_model(
     _check_rebuild(model, json.loads(spec_text))
     extra = _json(dict(metadata or {}), "metadata")
     tensors = {name: np.array(array, order="C") for name, array in model.state_dict().items()}
-    header = {
-        "format": _FORMAT,
-        "format_version": _FORMAT_VERSION,
-        "gnnkit": __version__,
-        "spec": spec_text,
-        "metadata": extra,
-    }
+    header = {"format": _FORMAT_VERSION, "gnnkit": __version__, "spec": spec_text, "metadata": extra}
     header["sha256"] = _digest(header, tensors)
-    return atomic_write(path, safetensors.numpy.save(tensors, metadata=header))
+    # One entry only: the library writes several in random order, and the same model shall be the same bytes.
+    entry = {_ENTRY: json.dumps(header, sort_keys=True)}
+    return atomic_write(path, safetensors.numpy.save(tensors, metadata=entry))
 
 
 def load_model(path: str | os.PathLike[str], classes: Iterable[type[Module]] = ()) -> Module:
@@ -173,16 +167,22 @@ def _header(data: bytes, path: str | os.PathLike[str]) -> dict[str, str]:
         parsed = json.loads(data[8 : 8 + size].decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise _damaged(path, f"its header is no JSON ({error})") from error
-    header = parsed.get("__metadata__") if isinstance(parsed, dict) else None
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+    entries = parsed.get("__metadata__") if isinstance(parsed, dict) else None
+    if not isinstance(entries, dict) or _ENTRY not in entries:
         raise FileFormatError(
             f"A gnnkit model is a safetensors file written by gnnkit.nn.save_model. '{path}' is a safetensors file "
             "of another program. Build the model yourself and use model.load_state_dict on its tensors."
         )
-    if header.get("format_version") != _FORMAT_VERSION:
+    try:
+        header = json.loads(entries[_ENTRY])
+    except (TypeError, json.JSONDecodeError, RecursionError) as error:
+        raise _damaged(path, f"its description is no JSON ({error})") from error
+    if not isinstance(header, dict) or not all(isinstance(value, str) for value in header.values()):
+        raise _damaged(path, "its description is not one of a model")
+    if header.get("format") != _FORMAT_VERSION:
         raise FileFormatError(
             f"This gnnkit reads model files of format {_FORMAT_VERSION}. '{path}' has format "
-            f"{header.get('format_version')}, written by gnnkit {header.get('gnnkit')}. Install that version."
+            f"{header.get('format')}, written by gnnkit {header.get('gnnkit')}. Install that version."
         )
     return header
 

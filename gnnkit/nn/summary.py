@@ -136,6 +136,8 @@ def summary(model: Module, *inputs: Any) -> Summary:
     total  Sequential          50              0    980  1,480
     """
     watcher = _Watcher(names={id(module): name for name, module in model.named_modules()})
+    for value in inputs:
+        watcher.set_depth(value, 0)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -152,6 +154,7 @@ class _Call:
     module: Module
     start: float  # hops when it began
     first_row: int
+    counted: set[int]  # whose parameters had a row when it began
     children: int = 0
 
 
@@ -168,7 +171,7 @@ class _Watcher:
     def before(self, module: Module, inputs: tuple[Any, ...]) -> None:
         if self.stack:
             self.stack[-1].children += 1
-        self.stack.append(_Call(module, self._depth_of(inputs), len(self.rows)))
+        self.stack.append(_Call(module, self._depth_of(inputs), len(self.rows), set(self.counted)))
 
     def after(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         call = self.stack.pop()
@@ -179,12 +182,13 @@ class _Watcher:
             hops = max(hops, *(row.hops for row in inside))
         if call.children and flops is not None:
             del self.rows[call.first_row :]  # it speaks for what is inside, so that nothing counts twice
+            self.counted = call.counted
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
         elif not call.children or any(True for _ in module.own_parameters()):
             own = [parameter for _, parameter in module.own_parameters()]
             parameters = list(module.parameters()) if not call.children else own
             self._add(module, parameters, inputs, output, hops, flops)
-        self._set_depth(output, hops)
+        self.set_depth(output, hops)
 
     def _add(
         self, module: Module, parameters: list[Any], inputs: tuple[Any, ...], output: Any, hops: float, flops: Any
@@ -201,7 +205,7 @@ class _Watcher:
         known = [self.depth.get(id(features_of(value)), self.farthest) for value in inputs if _has_features(value)]
         return max(known, default=0)
 
-    def _set_depth(self, output: Any, hops: float) -> None:
+    def set_depth(self, output: Any, hops: float) -> None:
         if _has_features(output):
             features = features_of(output)
             self.kept.append(features)
