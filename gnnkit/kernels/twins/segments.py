@@ -20,7 +20,8 @@ def _fold(ufunc: np.ufunc, values: NDArray[Any], indptr: ArrayLike, identity: An
     """Apply ``out[segment] = ufunc(out[segment], value)`` entry by entry, starting from ``identity``."""
     out = np.full((len(np.asarray(indptr)) - 1, *values.shape[1:]), identity, values.dtype)
     if values.size:
-        ufunc.at(out, expand_indptr(indptr), values)
+        with np.errstate(invalid="ignore"):  # NaN is a value like others; ufunc.at would warn of it
+            ufunc.at(out, expand_indptr(indptr), values)
     return out
 
 
