@@ -1,6 +1,7 @@
 """Modules, layers, norms, losses, optimisers: floor 4. Imports kernels, autodiff, graph and message."""
 
 from gnnkit.nn import init as init
+from gnnkit.nn import models as models
 from gnnkit.nn.activations import ELU as ELU
 from gnnkit.nn.activations import GELU as GELU
 from gnnkit.nn.activations import LeakyReLU as LeakyReLU
@@ -11,6 +12,10 @@ from gnnkit.nn.activations import SiLU as SiLU
 from gnnkit.nn.activations import Softmax as Softmax
 from gnnkit.nn.activations import Softplus as Softplus
 from gnnkit.nn.activations import Tanh as Tanh
+from gnnkit.nn.block import MPNN as MPNN
+from gnnkit.nn.block import DeepSets as DeepSets
+from gnnkit.nn.block import GraphNetwork as GraphNetwork
+from gnnkit.nn.block import InteractionNetwork as InteractionNetwork
 from gnnkit.nn.clipping import clip_grad_norm as clip_grad_norm
 from gnnkit.nn.clipping import clip_grad_value as clip_grad_value
 from gnnkit.nn.containers import Identity as Identity
@@ -18,6 +23,17 @@ from gnnkit.nn.containers import Lambda as Lambda
 from gnnkit.nn.containers import ModuleList as ModuleList
 from gnnkit.nn.containers import Residual as Residual
 from gnnkit.nn.containers import Sequential as Sequential
+from gnnkit.nn.conv import APPNP as APPNP
+from gnnkit.nn.conv import ChebConv as ChebConv
+from gnnkit.nn.conv import Convolution as Convolution
+from gnnkit.nn.conv import GATConv as GATConv
+from gnnkit.nn.conv import GATv2Conv as GATv2Conv
+from gnnkit.nn.conv import GCNConv as GCNConv
+from gnnkit.nn.conv import GINConv as GINConv
+from gnnkit.nn.conv import GINEConv as GINEConv
+from gnnkit.nn.conv import GraphConv as GraphConv
+from gnnkit.nn.conv import SAGEConv as SAGEConv
+from gnnkit.nn.conv import SGConv as SGConv
 from gnnkit.nn.dropout import Dropout as Dropout
 from gnnkit.nn.graph_norms import GraphNorm as GraphNorm
 from gnnkit.nn.graph_norms import InstanceNorm as InstanceNorm
@@ -40,6 +56,7 @@ from gnnkit.nn.optim import Adam as Adam
 from gnnkit.nn.optim import AdamW as AdamW
 from gnnkit.nn.optim import Optimizer as Optimizer
 from gnnkit.nn.parameter import Parameter as Parameter
+from gnnkit.nn.pool import GlobalPool as GlobalPool
 from gnnkit.nn.schedules import CosineLR as CosineLR
 from gnnkit.nn.schedules import ExponentialLR as ExponentialLR
 from gnnkit.nn.schedules import ReduceOnPlateau as ReduceOnPlateau

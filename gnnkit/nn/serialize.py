@@ -36,6 +36,8 @@ class ModelFile:
         What :func:`gnnkit.nn.build` takes.
     tensors : dict of str to ndarray
         Parameters and buffers by name.
+    settings : dict
+        ``decay`` and ``requires_grad`` of the parameters where these were changed after the constructor.
     version : str
         Version of gnnkit that wrote it.
     metadata : dict
@@ -44,6 +46,7 @@ class ModelFile:
 
     spec: dict[str, Any]
     tensors: dict[str, np.ndarray]
+    settings: dict[str, dict[str, Any]]
     version: str
     metadata: dict[str, Any]
 
@@ -90,10 +93,16 @@ def save_model(model: Module, path: str | os.PathLike[str], *, metadata: Mapping
     from gnnkit import __version__
 
     spec_text = _json(specification(model), "model")
-    _check_rebuild(model, json.loads(spec_text))
+    twin = _check_rebuild(model, json.loads(spec_text))
     extra = _json(dict(metadata or {}), "metadata")
     tensors = {name: np.array(array, order="C") for name, array in model.state_dict().items()}
-    header = {"format": _FORMAT_VERSION, "gnnkit": __version__, "spec": spec_text, "metadata": extra}
+    header = {
+        "format": _FORMAT_VERSION,
+        "gnnkit": __version__,
+        "spec": spec_text,
+        "settings": json.dumps(_changed_settings(model, twin)),
+        "metadata": extra,
+    }
     header["sha256"] = _digest(header, tensors)
     # One entry only: the library writes several in random order, and the same model shall be the same bytes.
     entry = {_ENTRY: json.dumps(header, sort_keys=True)}
@@ -127,6 +136,9 @@ def load_model(path: str | os.PathLike[str], classes: Iterable[type[Module]] = (
     content = read_model_file(path)
     model = build(content.spec, classes)
     _adopt(model, content.tensors, path)
+    for name, parameter in model.named_parameters():
+        for setting, value in content.settings.get(name, {}).items():
+            setattr(parameter, setting, value)
     return model.eval()
 
 
@@ -150,11 +162,12 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     if _digest(header, tensors) != header.get("sha256"):
         raise _damaged(path, "its content does not have the sha256 written in it")
     try:
-        spec, metadata = json.loads(header["spec"]), json.loads(header["metadata"])
+        spec, settings, metadata = (json.loads(header[key]) for key in ("spec", "settings", "metadata"))
     except (json.JSONDecodeError, KeyError) as error:
         raise _damaged(path, f"its specification cannot be read ({error})") from error
     tensors = {name: np.array(array) for name, array in tensors.items()}  # own, writable memory
-    return ModelFile(spec=spec, tensors=tensors, version=header.get("gnnkit", "?"), metadata=metadata)
+    version = header.get("gnnkit", "?")
+    return ModelFile(spec=spec, tensors=tensors, settings=settings, version=version, metadata=metadata)
 
 
 def _header(data: bytes, path: str | os.PathLike[str]) -> dict[str, str]:
@@ -204,7 +217,7 @@ def _digest(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str
     return digest.hexdigest()
 
 
-def _check_rebuild(model: Module, spec: Mapping[str, Any]) -> None:
+def _check_rebuild(model: Module, spec: Mapping[str, Any]) -> Module:
     # A file that cannot be loaded is worse than none: find out while the model is still in memory.
     twin = build(spec, {type(module) for module in model.modules()})
     mine = {name: array.shape for name, array in model.state_dict().items()}
@@ -216,6 +229,21 @@ def _check_rebuild(model: Module, spec: Mapping[str, Any]) -> None:
             f"arguments, {type(model).__name__} differs in {', '.join(changed)}. "
             "Pass what changed as arguments, or use Sequential, which may be changed later."
         )
+    return twin
+
+
+def _changed_settings(model: Module, twin: Module) -> dict[str, dict[str, Any]]:
+    # Which layers decay and which are frozen are decided after the constructor; training on must go on alike.
+    built = dict(twin.named_parameters())
+    changed = {
+        name: {
+            setting: getattr(parameter, setting)
+            for setting in ("decay", "requires_grad")
+            if getattr(parameter, setting) != getattr(built[name], setting)
+        }
+        for name, parameter in model.named_parameters()
+    }
+    return {name: settings for name, settings in changed.items() if settings}
 
 
 def _adopt(model: Module, tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:

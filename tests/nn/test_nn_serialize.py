@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import gnnkit as gk
 from gnnkit import nn
 from gnnkit.errors import FileFormatError, FileMissingError, InvalidArgumentError, SaveError, UnknownNameError
 
@@ -147,6 +148,27 @@ def test_a_transposed_parameter_and_a_scalar_are_saved_right(path):
 def test_a_module_without_tensors(path):
     nn.save_model(nn.Sequential(nn.ReLU()), path)
     assert repr(nn.load_model(path)) == "Sequential(\n  (0): ReLU()\n)"
+
+
+def test_decay_and_freezing_set_after_the_constructor_are_kept(path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight.decay = 0.0
+    model[0].bias.requires_grad = False
+    nn.save_model(model, path)
+    twin = nn.load_model(path)
+    assert [p.decay for p in twin.parameters()] == [1.0, 0.0, 0.0, 0.0]
+    assert [p.requires_grad for p in twin.parameters()] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("name", nn.models.names())
+def test_every_named_model_survives_its_file(path, name):
+    model = nn.models.build(name, 5, 3)
+    nn.save_model(model, path)
+    twin = nn.load_model(path)
+    g = gk.cycle(6).replace(x=np.random.default_rng(0).normal(size=(6, 5)))
+    assert repr(twin) == repr(model)
+    assert np.array_equal(twin(g).x.numpy(), model.eval()(g).x.numpy())
+    assert [p.decay for p in twin.parameters()] == [p.decay for p in model.parameters()]
 
 
 def test_users_classes_are_built_only_when_passed(path):
