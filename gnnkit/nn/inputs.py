@@ -67,17 +67,16 @@ def check_state(graph: Any, used: tuple[str, ...] = ("x",), *, layer: Module | s
     InvalidFeatureError
         If the graph has state ``e`` or ``u`` that is not in ``used``.
     """
-    name = layer if isinstance(layer, str) else layer_name(layer)
     if not isinstance(graph, Graph):
         raise InvalidArgumentError(
-            f"{name} passes messages, so it needs a Graph. Got {type(graph).__name__}. "
+            f"{layer_name(layer)} passes messages, so it needs a Graph. Got {type(graph).__name__}. "
             "Make one with gk.from_edges(senders, receivers, x=...), gk.from_networkx or gk.from_scipy."
         )
     for field, holder in (("e", graph.edges), ("u", graph.globals)):
         if field in holder and field not in used:
             value = holder[field]
             raise InvalidFeatureError(
-                f"A layer must use the whole state it is given, and {name} reads only {', '.join(used)}. "
+                f"A layer must use the whole state it is given, and {layer_name(layer)} reads only {', '.join(used)}. "
                 f"Got a graph with {field} of shape {list(value.shape)} ({value.dtype}). {_ADVICE[field]}."
             )
 
@@ -110,14 +109,13 @@ def input_features(x: Any, in_channels: int | None, dtype: Any = None, layer: Mo
         If ``x`` has not ``in_channels`` channels.
     """
     x = as_features(x)
-    name = layer if isinstance(layer, str) else layer_name(layer)
     if x.dtype.kind != "f":
         raise DTypeError(
-            f"{name} computes with floating features. Got x of dtype {x.dtype} and shape {list(x.shape)}. "
+            f"{layer_name(layer)} computes with floating features. Got x of dtype {x.dtype} and shape {list(x.shape)}. "
             "Convert measurements with x.astype('float32'); turn categories into one-hot rows or use gk.nn.Embedding."
         )
     if in_channels is not None and (x.ndim < 2 or x.shape[-1] != in_channels):
-        _refuse_channels(x, in_channels, name)
+        _refuse_channels(x, in_channels, layer_name(layer))
     return x if dtype is None or x.dtype == dtype else x.astype(dtype)
 
 
@@ -148,9 +146,8 @@ def require_dense(x: Any, layer: Module | str) -> Tensor:
     """Return ``x`` as a floating Tensor; refuse a sparse matrix, whose zeros the layer would change."""
     x = input_features(x, None, None, layer)
     if isinstance(x, SparseMatrix):
-        name = layer if isinstance(layer, str) else layer_name(layer)
         raise InvalidFeatureError(
-            f"{name} changes zeros, so it needs dense features. Got a SparseMatrix of shape {list(x.shape)}. "
+            f"{layer_name(layer)} changes zeros, so it needs dense features. Got a SparseMatrix of shape {list(x.shape)}. "
             "Put a Linear or a convolution first, or use x.toarray()."
         )
     return x
@@ -161,6 +158,11 @@ def features_of(value: Any) -> Any:
     return value.x if isinstance(value, Graph) else value
 
 
-def layer_name(layer: Module) -> str:
-    """Return how errors call a layer: its representation, or its class where that would run over lines."""
+def layer_name(layer: Module | str) -> str:
+    """Return how errors call a layer: its representation, or its class where that would run over lines.
+
+    Only for texts: a representation costs more than a small layer.
+    """
+    if isinstance(layer, str):
+        return layer
     return type(layer).__name__ if any(True for _ in layer.children()) else repr(layer)
