@@ -147,7 +147,8 @@ def require_dense(x: Any, layer: Module | str) -> Tensor:
     x = input_features(x, None, None, layer)
     if isinstance(x, SparseMatrix):
         raise InvalidFeatureError(
-            f"{layer_name(layer)} changes zeros, so it needs dense features. Got a SparseMatrix of shape {list(x.shape)}. "
+            f"{layer_name(layer)} changes zeros, so it needs dense features. "
+            f"Got a SparseMatrix of shape {list(x.shape)}. "
             "Put a Linear or a convolution first, or use x.toarray()."
         )
     return x
