@@ -49,7 +49,7 @@ class SparseMatrix:
            [ 1.]])
     """
 
-    __slots__ = ("__weakref__", "_permutation", "_transpose", "data", "indices", "indptr", "shape")
+    __slots__ = ("__weakref__", "_flipped", "_transpose", "data", "indices", "indptr", "shape")
     __array_ufunc__ = None  # numpy arrays leave `array @ matrix` to __rmatmul__
     ndim = 2
 
@@ -60,7 +60,8 @@ class SparseMatrix:
         self.indices = _frozen(np.asarray(indices, np.int32 if small else np.int64))
         self.data = _frozen(np.asarray(data))
         self._transpose: SparseMatrix | None = None
-        self._permutation: np.ndarray | None = None
+        # indptr, indices and permutation of the transpose; one list for all matrices of the same pattern
+        self._flipped: list[np.ndarray] = []
         if self.data.dtype.kind != "f":
             raise DTypeError(
                 f"A SparseMatrix holds floating values. Got dtype {self.data.dtype}. "
@@ -144,12 +145,9 @@ class SparseMatrix:
     # --- new matrices -----------------------------------------------------------------------------------------
 
     def with_data(self, data: np.ndarray) -> SparseMatrix:
-        """Return a matrix of the same pattern with other values [nnz]; a known transpose pattern is reused."""
+        """Return a matrix of the same pattern with other values [nnz]; both share the pattern of the transpose."""
         new = SparseMatrix(self.indptr, self.indices, data, self.shape)
-        if self._transpose is not None and self._permutation is not None:
-            pattern = self._transpose
-            flipped = SparseMatrix(pattern.indptr, pattern.indices, new.data[self._permutation], pattern.shape)
-            new._transpose, new._permutation = flipped, self._permutation
+        new._flipped = self._flipped
         return new
 
     def astype(self, dtype: DTypeLike) -> SparseMatrix:
@@ -168,8 +166,10 @@ class SparseMatrix:
     def T(self) -> SparseMatrix:
         """The transpose, computed once."""
         if self._transpose is None:
-            indptr, indices, permutation = K.transpose_csr(self.indptr, self.indices, num_senders=self.shape[1])
-            self._permutation = _frozen(permutation)
+            if not self._flipped:  # dropout makes new values at every step; the counting sort is done once
+                transposed = K.transpose_csr(self.indptr, self.indices, num_senders=self.shape[1])
+                self._flipped.extend(map(_frozen, transposed))
+            indptr, indices, permutation = self._flipped
             self._transpose = SparseMatrix(indptr, indices, self.data[permutation], (self.shape[1], self.shape[0]))
         return self._transpose
 
