@@ -12,7 +12,7 @@ from gnnkit.errors import InvalidFeatureError, unknown_name
 from gnnkit.graph.checks import as_count
 from gnnkit.graph.fields import concatenate, raw, take_rows
 from gnnkit.graph.graph import Graph
-from gnnkit.graph.origin import Origin
+from gnnkit.graph.origin import Origin, appended
 from gnnkit.graph.transforms.loops import remove_self_loops
 from gnnkit.graph.transforms.rebuild import edge_weights, with_edges
 
@@ -67,9 +67,7 @@ def laplacian(g: Graph, kind: str = "combinatorial", *, weight: str | None = Non
         entries = _normalise(-values, degree, senders, receivers, kind)
         diagonal = np.ones(g.num_nodes, raw(values).dtype)
     nodes = np.arange(g.num_nodes)
-    origin = (
-        g.origin.append_loops(g.num_nodes) if isinstance(g.origin, Origin) else g.origin and g.origin.without_edges()
-    )
+    origin = appended(g.origin, g.num_nodes)
     if kind == "rw" and isinstance(origin, Origin):
         origin = origin.without_edges()  # its two directions differ
     ends = np.concatenate([senders, nodes]), np.concatenate([receivers, nodes])

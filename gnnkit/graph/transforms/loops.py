@@ -10,7 +10,7 @@ import numpy as np
 from gnnkit.errors import DTypeError, InvalidFeatureError
 from gnnkit.graph.fields import concatenate, raw, take_rows
 from gnnkit.graph.graph import Graph
-from gnnkit.graph.origin import Origin
+from gnnkit.graph.origin import Origin, appended
 from gnnkit.graph.transforms.rebuild import with_edges
 
 
@@ -90,9 +90,7 @@ def nodes_without_loop(g: Graph) -> np.ndarray:
 def _append_loops(g: Graph, nodes: np.ndarray, fill: Any) -> Graph:
     senders, receivers, fields = g.to_edges()
     fields = {name: concatenate([value, _filled(name, value, fill, len(nodes))]) for name, value in fields.items()}
-    origin = (
-        g.origin.append_loops(len(nodes)) if isinstance(g.origin, Origin) else g.origin and g.origin.without_edges()
-    )
+    origin = appended(g.origin, len(nodes))
     both = np.concatenate([senders, nodes]), np.concatenate([receivers, nodes])
     return with_edges(g, both[0], both[1], fields, origin=origin)
 

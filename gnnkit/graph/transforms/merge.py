@@ -58,8 +58,7 @@ def coalesce(g: Graph, *, reduce: Reduce = "sum") -> Graph:
     runs = np.append(starts, old.num_edges)
     indptr = np.searchsorted(starts, old.indptr).astype(np.int64)
     first = old.edge_order[starts]
-    order = np.argsort(np.argsort(first, kind="stable"), kind="stable")
-    topology = Topology.trusted(indptr, old.indices[starts], old.num_senders, order)
+    topology = Topology.trusted(indptr, old.indices[starts], old.num_senders, seats(first, old.num_edges))
     fields = {name: reduce_runs(value, runs, reducer_of(reduce, name), name) for name, value in g.edges.items()}
     origin: Any = g.origin
     if isinstance(origin, Origin) and origin.partner is not None:
@@ -78,12 +77,28 @@ def partners(topology: Topology) -> np.ndarray:
 
     A self-loop is its own reverse. O(num_edges log num_edges).
     """
-    n = np.int64(max(topology.num_nodes, 1))
+    if topology.num_edges == 0:
+        return np.zeros(0, np.int64)
+    n = np.int64(topology.num_nodes)
     forward = topology.receivers * n + topology.senders  # ascending: this is the canonical order
-    backward = topology.senders * n + topology.receivers
-    rank = np.arange(len(forward)) - np.searchsorted(forward, forward, side="left")
-    found = np.searchsorted(forward, backward, side="left") + rank
-    return np.where(found < np.searchsorted(forward, backward, side="right"), found, -1)
+    by_sender = topology.transpose_permutation
+    reverse = topology.transpose()
+    backward = reverse.receivers * n + reverse.senders  # ascending as well, so the search below walks through memory
+    positions = np.arange(len(forward))
+    begins = np.append(True, backward[1:] != backward[:-1])
+    rank = positions - np.maximum.accumulate(np.where(begins, positions, 0))
+    seat = np.searchsorted(forward, backward) + rank
+    clipped = np.minimum(seat, len(forward) - 1)
+    found = np.empty(len(forward), np.int64)
+    found[by_sender] = np.where(forward[clipped] == backward, clipped, -1)
+    return found
+
+
+def seats(chosen: np.ndarray, count: int) -> np.ndarray:
+    """Rank of every entry of ``chosen`` (distinct, 0 <= i < count) among them, without sorting."""
+    mask = np.zeros(count, bool)
+    mask[chosen] = True
+    return (np.cumsum(mask) - 1)[chosen]
 
 
 def check_reduce(g: Graph, reduce: Reduce) -> None:

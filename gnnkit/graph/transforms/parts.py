@@ -51,9 +51,9 @@ def subgraph(g: Graph, nodes: Any) -> Graph:
     new_index = np.full(g.num_nodes, -1, np.int64)
     new_index[index] = np.arange(len(index))
     senders, receivers = new_index[old.senders], new_index[old.receivers]
-    kept = np.flatnonzero((senders >= 0) & (receivers >= 0))
-    if not old.is_caller_ordered:
-        kept = kept[np.argsort(old.edge_order[kept], kind="stable")]
+    inside = (senders >= 0) & (receivers >= 0)
+    positions = np.flatnonzero(inside[old.caller_order])
+    kept = old.caller_order[positions]
     topology = Topology.sort(senders[kept], receivers[kept], num_senders=len(index), num_receivers=len(index))
     source = kept if topology.is_caller_ordered else kept[topology.edge_order]
     return Graph.trusted(
@@ -62,7 +62,7 @@ def subgraph(g: Graph, nodes: Any) -> Graph:
         {name: take_rows(value, source) for name, value in g.edges.items()},
         g.globals,
         node_ptr=_node_ptr(g, index),
-        origin=_kept_origin(g, index, old.edge_order[kept]),
+        origin=_kept_origin(g, index, positions),
     )
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels as K
 from gnnkit.errors import InvalidFeatureError
 from gnnkit.graph.edges import add_reverses
 from gnnkit.graph.fields import concatenate, first_unequal, raw, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import BatchOrigin, Origin
-from gnnkit.graph.transforms.merge import Reduce, check_reduce, partners, reduce_runs, reducer_of
+from gnnkit.graph.topology import inverse_permutation
+from gnnkit.graph.transforms.merge import Reduce, check_reduce, partners, reduce_runs, reducer_of, seats
 from gnnkit.graph.transforms.rebuild import with_edges, with_topology
 
 
@@ -65,8 +67,8 @@ def _complete(g: Graph) -> Graph:
             values = raw(value)[paired[first]], raw(value)[partner[paired[first]]]
             raise InvalidFeatureError(
                 "Both directions of an edge must hold the same values to be one undirected edge. "
-                f"The field {name!r} has {values[0]} on {s} -> {r} and {values[1]} on {r} -> {s}. Choose how to join them with reduce=, for "
-                "example 'mean', 'max' or 'sum'."
+                f"The field {name!r} has {values[0]} on {s} -> {r} and {values[1]} on {r} -> {s}. "
+                "Choose how to join them with reduce=, for example 'mean', 'max' or 'sum'."
             )
     senders, receivers, fields = g.to_edges()
     caller = partner[topology.caller_order]  # by caller's position, still pointing to canonical positions
@@ -84,16 +86,19 @@ def _merge_both(g: Graph, reduce: Reduce) -> Graph:
     loops = np.flatnonzero(senders == receivers)
     source = np.concatenate([np.arange(len(senders)), loops])  # a loop is its own reverse: it meets itself
     s, r = senders[source].astype(np.int64), receivers[source].astype(np.int64)
-    pair = np.minimum(s, r) * max(g.num_nodes, 1) + np.maximum(s, r)
-    order = np.argsort(pair, kind="stable")
-    starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
+    low, high = np.minimum(s, r), np.maximum(s, r)
+    _, low, order = K.build_csr(low, high, num_receivers=g.num_nodes, num_senders=g.num_nodes)
+    high = high[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    starts = np.flatnonzero(begins)
     runs = np.append(starts, len(order))
     fields = {
         name: reduce_runs(take_rows(value, source[order]), runs, reducer_of(reduce, name), name)
         for name, value in fields.items()
     }
     first = order[starts]  # merged edges stand where the first of their parts stood
-    seat = np.argsort(first, kind="stable")
+    seat = inverse_permutation(seats(first, len(order)))
     fields = {name: take_rows(value, seat) for name, value in fields.items()}
     s, r, fields, partner = add_reverses(s[first[seat]], r[first[seat]], fields)
     return with_edges(g, s, r, fields, origin=_undirected(g, partner))
