@@ -128,32 +128,6 @@ def mean_weights(topology: Topology, dtype: Any) -> np.ndarray:
     return topology.cached(("mean_weights", np.dtype(dtype).str), build)
 
 
-def with_self_loops(topology: Topology) -> tuple[Topology, np.ndarray]:
-    """Add the self-loop of every node that has none. Cached.
-
-    Returns
-    -------
-    topology : Topology
-    rows : int64 [num_edges + added]
-        Edge ``k`` of the result is edge ``rows[k]`` of the old topology, or one of the added loops if that is
-        ``>= num_edges``.
-    """
-
-    def build() -> tuple[Topology, np.ndarray]:
-        missing = np.ones(topology.num_nodes, bool)
-        missing[topology.senders[topology.self_loops()]] = False
-        loops = np.flatnonzero(missing).astype(topology.indices.dtype)
-        looped = Topology.sort(
-            np.concatenate([topology.senders, loops]),
-            np.concatenate([topology.receivers, loops]),
-            num_senders=topology.num_nodes,
-            num_receivers=topology.num_nodes,
-        )
-        return looped, looped.edge_order
-
-    return topology.cached("with_self_loops", build)
-
-
 # --- sums without spare copies -------------------------------------------------------------------------------------
 
 SMALL = 4096  # the tape keeps results up to this size to show them, so these are not written into

@@ -12,8 +12,9 @@ from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import Tensor, dropout, leaky_relu, take_rows
 from gnnkit.graph import Graph, Topology
+from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import aggregate, edge_softmax, gather_receivers, gather_senders, neighbour_sum
-from gnnkit.nn.conv.base import Convolution, add_bias, with_self_loops
+from gnnkit.nn.conv.base import Convolution, add_bias
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import input_features
@@ -69,15 +70,13 @@ class _Attention(Convolution):
         """Values for the topology with self-loops: an added loop gets the mean of what its node gets."""
         if not self.self_loops:
             return per_edge
-        looped, rows = with_self_loops(graph.topology)
-        added = np.flatnonzero(rows >= graph.num_edges)
+        looped, source, _ = with_remaining_loops(graph.topology)
+        nodes = looped.receivers[source >= graph.num_edges]  # loops are numbered in the order of their nodes
         means = aggregate(graph.topology, per_edge, "mean")
-        nodes = np.empty(len(added), np.int64)
-        nodes[rows[added] - graph.num_edges] = looped.receivers[added]
-        return take_rows(np.concatenate([per_edge, take_rows(means, nodes)]), rows)
+        return take_rows(np.concatenate([per_edge, take_rows(means, nodes)]), source)
 
     def _topology(self, graph: Graph) -> Topology:
-        return with_self_loops(graph.topology)[0] if self.self_loops else graph.topology
+        return with_remaining_loops(graph.topology)[0] if self.self_loops else graph.topology
 
 
 class GATConv(_Attention):

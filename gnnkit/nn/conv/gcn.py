@@ -50,8 +50,8 @@ class GCNConv(Convolution):
     self-loop); without self-loops it gets the bias.
 
     Differences from the paper: a node that already has a self-loop keeps its weight instead of getting a second one
-    (A + I would give 2); on a directed graph ``d`` is the in-degree on both sides; parallel edges count each; weights
-    may be any numbers, and a node whose degree is not positive is not reached. Bipartite topologies are refused.
+    (A + I would give 2); on a directed graph ``d`` is the in-degree on both sides; parallel edges count each; a
+    negative degree is refused. Bipartite topologies are refused.
 
     References
     ----------

@@ -1,7 +1,4 @@
-"""The symmetric normalisation of a topology that GCN, SGC, APPNP and Cheb share, cached or differentiable.
-
-Imports autodiff, graph and message.
-"""
+"""The symmetric normalisation that GCN, SGC, APPNP and Cheb share, scaled and kept per dtype. Imports graph only."""
 
 from __future__ import annotations
 
@@ -9,11 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff import as_array, is_tensor, take_rows
 from gnnkit.graph import Topology
 from gnnkit.graph.transforms import gcn_normalised
-from gnnkit.message import aggregate, gather_receivers, gather_senders
-from gnnkit.nn.conv.base import with_self_loops
 
 
 def normalised(
@@ -21,13 +15,13 @@ def normalised(
 ) -> tuple[Topology, Any]:
     """Return the topology (with self-loops added) and ``factor w_ij / sqrt(d_i d_j)`` for its edges.
 
-    ``d`` is the weighted in-degree; where it is not positive the result is 0.
+    ``d`` is the weighted in-degree; where it is 0 the result is 0.
 
     Parameters
     ----------
     topology : Topology
     weights : None, array or Tensor [num_edges]
-        None means 1 and is cached per dtype. The normalisation is differentiated if ``weights`` is being learnt.
+        None means 1, and the result is cached per dtype. A Tensor keeps its gradient.
     dtype
         Dtype of the result.
     self_loops : bool
@@ -35,29 +29,14 @@ def normalised(
     factor : float
         Scales the result, so that a recurrence needs no pass of its own for it.
     """
-    if weights is None:
+    if weights is not None:
+        looped, values = gcn_normalised(topology, weights, self_loops, dtype=dtype)
+        return looped, values if factor == 1.0 else values * factor
 
-        def build() -> tuple[Topology, np.ndarray]:
-            looped, exact = gcn_normalised(topology, None, self_loops)
-            rounded = (exact * factor).astype(dtype)
-            rounded.flags.writeable = False  # lets the neighbour sum keep its transpose
-            return looped, rounded
+    def build() -> tuple[Topology, np.ndarray]:
+        looped, values = gcn_normalised(topology, None, self_loops, dtype=np.float64)
+        scaled = np.array(values * factor, dtype=dtype)
+        scaled.flags.writeable = False  # owned and read-only: the neighbour sum keeps its transpose
+        return looped, scaled
 
-        return topology.cached(("normalised", self_loops, factor, np.dtype(dtype).str), build)
-    if is_tensor(weights) and weights.requires_grad:
-        looped, exact = _differentiable(topology, weights, self_loops)
-        return looped, exact if factor == 1.0 else exact * factor
-    looped, exact = gcn_normalised(topology, as_array(weights), self_loops)
-    return looped, (exact * factor).astype(dtype, copy=False)
-
-
-def _differentiable(topology: Topology, weights: Any, self_loops: bool) -> tuple[Topology, Any]:
-    if self_loops:
-        looped, rows = with_self_loops(topology)
-        ones = np.ones(looped.num_edges - topology.num_edges, weights.dtype)
-        weights = take_rows(np.concatenate([weights, ones]), rows)
-        topology = looped
-    degree = aggregate(topology, weights, "sum")
-    positive = degree.data > 0
-    scale = np.where(positive, degree, 1.0) ** -0.5 * positive.astype(degree.dtype)
-    return topology, gather_receivers(topology, scale) * weights * gather_senders(topology, scale)
+    return topology.cached(("normalised", self_loops, factor, np.dtype(dtype).str), build)
