@@ -129,3 +129,13 @@ def test_zero_nodes():
     table = nn.summary(nn.Sequential(SumConv(4), nn.ReLU()), with_x(gk.empty(0)))
     assert table.flops == 0
     assert table.rows[1].output == "[0, 4]"
+
+
+@pytest.mark.parametrize("name", nn.models.names())
+def test_work_of_every_named_model_doubles_with_the_nodes(name):
+    model = nn.models.build(name, 4, 3)
+    small, large = (nn.summary(model, with_x(gk.cycle(n))) for n in (60, 120))
+    assert all(row.flops is not None for row in small.rows)
+    assert large.flops == 2 * small.flops
+    assert large.num_bytes == 2 * small.num_bytes
+    assert large.num_parameters == small.num_parameters == model.num_parameters == sum(r.parameters for r in small.rows)
