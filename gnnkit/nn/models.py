@@ -81,10 +81,10 @@ def build(
     >>> import gnnkit as gk
     >>> gk.nn.models.build("gcn", 1433, 7, hidden=16, rng=0)
     Sequential(
-      (0): Dropout()
+      (0): Dropout(0.5)
       (1): GCNConv(1433, 16)
       (2): ReLU()
-      (3): Dropout()
+      (3): Dropout(0.5)
       (4): GCNConv(16, 7)
     )
     """
