@@ -120,6 +120,7 @@ def run_seeds(
     ----------
     graph : Graph
         Node fields ``x``, ``y`` (integer classes) and the boolean masks ``train_mask``, ``val_mask``, ``test_mask``.
+        A ``val_mask`` without nodes is allowed: then nothing is chosen, and the last epoch counts.
     model : str
         A named model.
     dataset : str
@@ -165,6 +166,8 @@ def run_seeds(
     if not numbers:
         raise InvalidArgumentError("A report needs at least one seed. Got none. Pass for example seeds=20.")
     y, (train, val, test) = _targets(graph)
+    if not len(val):
+        values |= {"monitor": None, "patience": None}
     paths = [_seed_path(checkpoint, seed, len(numbers)) for seed in numbers]
     if resume and not any(path is not None and path.is_file() for path in paths):
         Checkpoint(checkpoint or "checkpoint.safetensors").load()  # raises the error that names the missing file
@@ -172,8 +175,8 @@ def run_seeds(
         model=model,
         dataset=dataset or "graph",
         protocol=(
-            f"{split} ({len(train)} training, {len(val)} validation, {len(test)} test nodes), test accuracy at the "
-            f"best validation epoch ({_rule(values)})"
+            f"{split} ({len(train)} training, {len(val)} validation, {len(test)} test nodes), test accuracy "
+            f"{_rule(values)}"
         ),
         hyper_parameters=values,
         seeds=numbers,
@@ -184,7 +187,7 @@ def run_seeds(
         estimator.fit(
             train,
             y[train],
-            validation=(val, y[val]),
+            validation=(val, y[val]) if len(val) else None,
             test=(test, y[test]),
             checkpoint=None if path is None else Checkpoint(path, every=every),
             resume=resume and path is not None and path.is_file(),
@@ -196,8 +199,10 @@ def run_seeds(
             break
         report.histories.append(history)
         report.accuracies.append(history.best["test_accuracy"])
-        report.val_accuracies.append(history.best["val_accuracy"])
-        key = (history.best["val_accuracy"], -history.best["val_loss"])
+        key = (0.0, 0.0)
+        if len(val):
+            report.val_accuracies.append(history.best["val_accuracy"])
+            key = (history.best["val_accuracy"], -history.best["val_loss"])
         if report.best is None or key > best_key:
             report.best, best_key = estimator, key
         if on_seed is not None:
@@ -220,8 +225,10 @@ def _rule(values: dict[str, Any]) -> str:
     watched = {"both": "loss and accuracy", "val_loss": "loss", "val_accuracy": "accuracy"}.get(
         values["monitor"], values["monitor"]
     )
+    if watched is None:
+        return f"after the last of {values['epochs']} epochs"
     patience = f", patience {values['patience']}" if values["patience"] else ""
-    return f"by {watched}, at most {values['epochs']} epochs{patience}"
+    return f"at the best validation epoch (by {watched}, at most {values['epochs']} epochs{patience})"
 
 
 def _targets(graph: Graph) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -233,7 +240,7 @@ def _targets(graph: Graph) -> tuple[np.ndarray, list[np.ndarray]]:
             )
     masks = [np.asarray(as_array(graph.nodes[name])) for name in MASKS]
     for name, mask in zip(MASKS, masks):
-        if mask.dtype != bool or mask.ndim != 1 or not mask.any():
+        if mask.dtype != bool or mask.ndim != 1 or not (mask.any() or name == "val_mask"):
             raise InvalidArgumentError(
                 f"{name} is boolean [num_nodes] with at least one node. Got dtype {mask.dtype}, shape {mask.shape}, "
                 f"{np.count_nonzero(mask)} nodes. Build it with np.isin(np.arange(n), ids)."
