@@ -18,8 +18,9 @@ import numpy as np
 
 from gnnkit.errors import InvalidArgumentError
 
-# Waking the pool costs some 70 microseconds; below this amount of work (rows + entries, times width) it cannot pay.
-DEFAULT_GRAIN = 1 << 16
+# Waking the pool costs some 70 microseconds on an idle machine and milliseconds on a busy one; a million elements
+# (rows + entries, times width) take one thread about 200 microseconds. Below that per thread it does not pay.
+DEFAULT_GRAIN = 1 << 20
 # More chunks than threads, so that a thread which got the hubs does not keep the others waiting.
 CHUNKS_PER_THREAD = 8
 
