@@ -94,6 +94,17 @@ def _splat(builder, scalar, lanes):
     return builder.shuffle_vector(single, empty, ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes))
 
 
+def _loop_branch(builder, condition, body, after):
+    """Branch back to ``body`` while the condition holds, and keep LLVM from unrolling: the sums need its registers."""
+    branch = builder.cbranch(condition, body, after)
+    module = builder.module
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    # a loop's node names itself first; its position tells it from the nodes of other loops while it is made
+    node = module.add_metadata([disable, _int(len(module.metadata))])
+    node.operands = (node, disable)
+    branch.set_metadata("llvm.loop", node)
+
+
 def _multiply_add(builder, a, b, c):
     return builder.fadd(builder.fmul(a, b, flags=FUSE), c, flags=FUSE)
 
@@ -170,8 +181,8 @@ def _tile_loop(builder, edges, target, width, lanes, tiles, itemsize):
     builder.position_at_end(body)
     k = builder.phi(INT64)
     sums = [builder.phi(zero.type) for _ in range(tiles)]
-    # the row of an edge further on, across row ends too; short rows fit no cache line each and are left alone
-    if tiles * lanes * itemsize > CACHE_LINE // 2:
+    # the row of an edge further on, across row ends too; for rows of one cache line the processor does well alone
+    if tiles * lanes * itemsize > CACHE_LINE:
         with builder.if_then(builder.icmp_signed(">", edges["ahead"], _int(0))):
             next_k = builder.add(k, edges["ahead"])
             next_k = builder.select(builder.icmp_signed("<", next_k, edges["last"]), next_k, edges["last"])
@@ -187,7 +198,7 @@ def _tile_loop(builder, edges, target, width, lanes, tiles, itemsize):
     ]
     next_edge = builder.add(k, _int(1))
     last = builder.block
-    builder.cbranch(builder.icmp_signed("<", next_edge, edges["end"]), body, after)
+    _loop_branch(builder, builder.icmp_signed("<", next_edge, edges["end"]), body, after)
     k.add_incoming(edges["begin"], before)
     k.add_incoming(next_edge, last)
 
