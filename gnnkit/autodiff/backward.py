@@ -92,7 +92,7 @@ def reverse(
                 new = new.astype(dtype)
             previous = adjoints.get(parent)
             if previous is None:
-                if parent.op is None and not create_graph and _is_shared(new, g, args):
+                if parent.op is None and not create_graph and _is_shared(new, g, y, args):
                     new = np.array(new)
                 adjoints[parent] = new
                 heappush(heap, (-parent.order, parent))
@@ -108,9 +108,9 @@ def reverse(
     return found
 
 
-def _is_shared(new: Any, g: Any, args: Any) -> bool:
+def _is_shared(new: Any, g: Any, y: Any, args: Any) -> bool:
     """Whether an adjoint is a view or an array that somebody else holds too, so that a leaf must not keep it."""
-    return new is g or type(new) is not np.ndarray or new.base is not None or any(new is a for a in args)
+    return new is g or new is y or type(new) is not np.ndarray or new.base is not None or any(new is a for a in args)
 
 
 def _reshaped(new: Any, shape: tuple[int, ...], op: Any, argument: int) -> Any:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
+
 from gnnkit.autodiff.methods import ArrayMethods
-from gnnkit.errors import GradientError, InvalidArgumentError
+from gnnkit.errors import GradientError, InvalidArgumentError, ShapeError
 
 
 def unwrap(value: Any) -> Any:
@@ -54,7 +56,19 @@ def wrong_arguments(function: Any, handler: Any, args: tuple, kwargs: dict, erro
         inspect.signature(handler).bind(*args, **kwargs)
     except TypeError:
         return InvalidArgumentError(
-            f"np.{function.__name__} on Tensors takes {inspect.signature(handler)}. Got other arguments: {error}. "
+            f"np.{function.__name__} on Tensors takes {', '.join(inspect.signature(handler).parameters)}. "
+            f"Got other arguments: {error}. "
             f"Leave them out, or pass t.numpy()."
         )
     return error
+
+
+def shapes_disagree(name: str, args: list[Any]) -> ShapeError:
+    """Return the error for arguments whose shapes do not go together."""
+    shapes = ", ".join(str(np.shape(a)) for a in args)
+    advice = (
+        "The last axis of the first must be as long as the last but one of the second"
+        if name == "matmul"
+        else "Axes, compared from the last, must be equal or 1"
+    )
+    return ShapeError(f"The shapes of the arguments of {name} must go together. Got {shapes}. {advice}.")

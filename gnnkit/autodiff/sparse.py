@@ -181,6 +181,12 @@ class SparseMatrix:
             raise InvalidArgumentError(f"A SparseMatrix has axes 0 and 1. Got axis={axis!r}. Choose one of them.")
         return self.T.sum(1) if axis in (0, -2) else K.segment_sum(self.data, self.indptr)
 
+    def __mul__(self, factor: Any) -> Any:
+        """Return the matrix with every stored value times a number."""
+        return self.with_data(self.data * factor) if isinstance(factor, int | float | np.number) else NotImplemented
+
+    __rmul__ = __mul__
+
     def __matmul__(self, dense: Any) -> Any:
         return sparse_matmul(self, dense)
 

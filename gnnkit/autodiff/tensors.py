@@ -16,7 +16,7 @@ from gnnkit import kernels
 from gnnkit.autodiff import nodes
 from gnnkit.autodiff.methods import ArrayMethods
 from gnnkit.autodiff.nodes import HANDLERS, OPS, PLAIN, STEPS, Leaf, Node, Op, Stub, creation_counter, mode, op_of
-from gnnkit.autodiff.protocols import call_plain, not_in_table, requires_grad, wrong_arguments
+from gnnkit.autodiff.protocols import call_plain, not_in_table, requires_grad, shapes_disagree, wrong_arguments
 from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError
 
 NO_KEYWORDS: Mapping[str, Any] = {}
@@ -144,7 +144,8 @@ class Tensor(ArrayMethods):
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
-        end = f", dtype={self.dtype}" if self.dtype not in (np.float64, np.int64, np.bool_) else ""
+        end = f", shape={self.shape}" if self.size == 0 and self.ndim > 1 else ""
+        end += f", dtype={self.dtype}" if self.dtype not in (np.float64, np.int64, np.bool_) else ""
         if self._name:
             end += f", name={self._name!r}"
         if self._node is not None:
@@ -233,7 +234,7 @@ class Tensor(ArrayMethods):
         if function in PLAIN or function in STEPS:
             result = call_plain(function, args, kwargs)
             return result if function in PLAIN else Tensor(result)
-        raise not_in_table(function.__name__)
+        raise not_in_table(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
 
     # --- operators --------------------------------------------------------------------------------------------
 
@@ -310,10 +311,15 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     """Apply an operation to arguments some of which are Tensors; write its node if one requires a gradient."""
     raw = [a.data if isinstance(a, Tensor) else a for a in args]
     first = raw[0]
-    if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
-        y = kernels.parallel_ufunc(op.forward, *raw)  # type: ignore[arg-type]  # same bits, several threads
-    else:
-        y = op.forward(*raw, **kwargs)
+    try:
+        if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
+            y = kernels.parallel_ufunc(op.forward, *raw)  # type: ignore[arg-type]  # same bits, several threads
+        else:
+            y = op.forward(*raw, **kwargs)
+    except ValueError as error:
+        if op.broadcasts and type(error) is ValueError:
+            raise shapes_disagree(op.name, raw) from error
+        raise
     if type(y) is not _ndarray:
         y = np.asarray(y)
     out = _new(Tensor)
