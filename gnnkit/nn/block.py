@@ -99,6 +99,10 @@ class GraphNetwork(Module):
         aggregate_nodes_to_globals: str | None = "sum",
         aggregate_edges_to_globals: str | None = "sum",
     ) -> None:
+        if edge_model is None and node_model is None and global_model is None:
+            raise InvalidArgumentError(
+                "A GraphNetwork needs at least one part. Got no edge_model, node_model or global_model. Pass one."
+            )
         self.edge_model, self.node_model, self.global_model = edge_model, node_model, global_model
         self.edge_inputs = _inputs(edge_model, "edge_inputs", edge_inputs, EDGE_INPUTS)
         self.node_inputs = _inputs(node_model, "node_inputs", node_inputs, NODE_INPUTS)
@@ -128,7 +132,7 @@ class GraphNetwork(Module):
         used = self._used_state()
         check_state(graph, used, layer=self)
         if "x" in used:
-            graph = graph.replace(x=require_dense(graph.x, self))
+            require_dense(graph.nodes["x"], self)
         return self._apply(graph)
 
     def _apply(self, graph: Graph) -> Graph:
