@@ -18,7 +18,7 @@ from gnnkit.graph import Topology
 MOST_REMEMBERED = 4  # results of remember_constant per topology; the oldest goes first
 
 
-def remember(topology: Topology, what: Hashable, source: np.ndarray, build: Callable[[], Any]) -> Any:
+def remember(topology: Topology, what: Hashable, source: Any, build: Callable[[], Any]) -> Any:
     """Return ``build()``, computed at the first call with this topology, ``what`` and read-only ``source``.
 
     Parameters
@@ -27,7 +27,7 @@ def remember(topology: Topology, what: Hashable, source: np.ndarray, build: Call
         Holds the result.
     what : hashable
         Names the computation.
-    source : read-only array
+    source : read-only array or SparseMatrix
         What it is computed from; when it is gone, so is the result.
     build : callable
         Computes the result.

@@ -105,5 +105,5 @@ class GCNConv(Convolution):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         first = aggregates_first(as_features(graph_in), self.out_channels)
-        width = self.in_channels if first else self.out_channels
+        width = graph_in.x.shape[1] if first else self.out_channels
         return self.product_work(graph_in, self.out_channels) + self.sum_work(graph_in, width)

@@ -202,8 +202,9 @@ class GINEConv(Convolution):
         self.in_channels = in_channels
         self.initial_eps = float(eps)
         self.eps = Parameter(eps, dtype=dtype, decay=0.0) if train_eps else float(eps)
-        has_map = edge_channels is not None and in_channels is not None
-        self.edge_map = Linear(edge_channels, in_channels, rng=rng, dtype=dtype) if has_map else None
+        self.edge_map: Linear | None = None
+        if edge_channels is not None and in_channels is not None:
+            self.edge_map = Linear(edge_channels, in_channels, rng=rng, dtype=dtype)
 
     def initialise(self, rng: np.random.Generator) -> None:
         if isinstance(self.eps, Parameter):

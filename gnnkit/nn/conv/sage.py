@@ -69,7 +69,7 @@ class _TwoWeights(Convolution):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         first = self.reducer == "max" or aggregates_first(as_features(graph_in), self.out_channels)
-        width = self.in_channels if first else self.out_channels
+        width = graph_in.x.shape[1] if first else self.out_channels
         return 2 * self.product_work(graph_in, self.out_channels) + self.sum_work(graph_in, width)
 
 

@@ -115,8 +115,8 @@ class SGConv(Convolution):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         first = self._steps_first(as_features(graph_in))
-        width = self.in_channels if first else self.out_channels
-        return self.product_work(graph_in, self.out_channels) + self.K * self.sum_work(graph_in, width or 0)
+        width = graph_in.x.shape[1] if first else self.out_channels
+        return self.product_work(graph_in, self.out_channels) + self.K * self.sum_work(graph_in, width)
 
 
 class APPNP(Convolution):
@@ -289,8 +289,8 @@ class ChebConv(Convolution):
         if not aggregates_first(x, self.out_channels):
             return add_bias(self._clenshaw(topology, scale, [x @ self.weight[k] for k in range(self.K)]), self.bias)
 
-        def terms() -> Tensor:
-            return np.concatenate(self._polynomials(topology, scale, x), axis=1)
+        def terms() -> Any:
+            return np.concatenate(self._polynomials(topology, scale, x), axis=1)  # type: ignore[arg-type]
 
         what = ("cheb", self.K, self.lambda_max)
         stacked = terms() if weights is not None else aggregate_input(graph, what, x, terms)
@@ -328,5 +328,5 @@ class ChebConv(Convolution):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         first = aggregates_first(as_features(graph_in), self.out_channels)
-        width = (self.in_channels if first else self.out_channels) or 0
+        width = graph_in.x.shape[1] if first else self.out_channels
         return self.K * self.product_work(graph_in, self.out_channels) + (self.K - 1) * self.sum_work(graph_in, width)
