@@ -59,19 +59,19 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
     from rich.console import Console
     from rich.table import Table
 
-    rows = [[str(cell) for cell in row] for row in rows]
+    cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
     for place, name in enumerate(header):
-        numeric = bool(rows) and all(_looks_numeric(row[place]) for row in rows)
+        numeric = bool(cells) and all(_looks_numeric(row[place]) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+    for row in cells:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(table)
 
 
 def _looks_numeric(cell: str) -> bool:
-    return cell in ("", "-") or cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit())
+    return cell in ("", "-") or cell.replace(",", "").replace(".", "", 1).lstrip("-").isdecimal()
 
 
 def check_writable(*paths: Path | None) -> None:

@@ -75,17 +75,16 @@ def show_model(path: Path) -> None:
 
 
 def _training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    test, protocol, made = facts["test_accuracy"], facts["protocol"], facts["graph"]
+    made, runs = facts["graph"], len(facts["test_accuracy"])
+    mean, std = 100 * facts["test_accuracy_mean"], 100 * facts["test_accuracy_std"]
     rows = [
         ("graph", f"{facts['dataset']}: {facts['num_nodes']:,} nodes, {facts['num_edges']:,} directed edges"),
         ("model", facts["model"]),
-        ("split", f"{protocol['split']}: {protocol['train']} / {protocol['val']} / {protocol['test']}"),
-        ("classes", ", ".join(facts["classes"])),
         ("hyper-parameters", ", ".join(f"{k} {v}" for k, v in facts["hyper_parameters"].items() if v is not None)),
+        ("classes", ", ".join(facts["classes"])),
+        ("protocol", facts["protocol"]),
+        ("test accuracy", f"{mean:.2f} %" if runs == 1 else f"{mean:.2f} +- {std:.2f} %, {runs} seeds"),
     ]
-    if test["mean"] is not None:
-        runs = f"{len(test['per_seed'])} seed(s)"
-        rows.append(("test accuracy", f"{100 * test['mean']:.2f} +- {100 * test['std']:.2f} %, {runs}"))
     if made["recipe"] is not None:
         recipe = made["recipe"]
         named = [*recipe["columns"], *recipe["one_hot"], *recipe["structure"]]

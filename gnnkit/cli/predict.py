@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnkit.cli import options as opt
-from gnnkit.cli.console import check_writable, fails_clearly, note, print_table, say, write_json
+from gnnkit.cli.console import check_writable, fails_clearly, print_table, say, write_json
 from gnnkit.errors import FileFormatError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def predict(
     """
     check_writable(out, json)
     from gnnkit.cli.readers import Files
-    from gnnkit.learn import load_estimator
+    from gnnkit.learn import NodeClassifier
     from gnnkit.nn import read_model_file
 
     facts = read_model_file(model).metadata.get("gnnkit.cli")
@@ -67,7 +67,7 @@ def predict(
         )
     typed = Files(graph, edges, nodes, source, target, id, weight, directed)
     work, names, y, test = load_graph(typed, facts, label)
-    probabilities = load_estimator(model).predict_proba(graph=work)
+    probabilities = NodeClassifier.load(model).predict_proba(graph=work)
     rows = prediction_rows(names, probabilities, facts["classes"], y)
     if out is not None:
         write_csv(out, rows)
@@ -177,7 +177,8 @@ def report(
     if out is None and json is None:
         print_table(list(rows[0]) if rows else ["node"], [list(row.values()) for row in rows[:_SHOWN]])
         if len(rows) > _SHOWN:
-            note(f"... and {len(rows) - _SHOWN:,} more: add --out predictions.csv")
+            say(f"... and {len(rows) - _SHOWN:,} more nodes: --out predictions.csv")
+        say()
     counts = {name: sum(row["predicted"] == name for row in rows) for name in classes}
     print_table(["class", "nodes predicted"], list(counts.items()))
     words = {

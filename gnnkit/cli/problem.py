@@ -167,10 +167,12 @@ def column_masks(table: NodeTable, column: str, y: np.ndarray) -> dict[str, np.n
     """Return the parts that a column says: train, val or test; empty for none."""
     codes = table.codes(column, PARTS, "part", "Write train, val, test, or nothing.")
     masks = {part: codes == k for k, part in enumerate(PARTS)}
-    if not masks["train"].any():
-        raise InvalidFeatureError(
-            f"Some nodes must be in the part 'train'. The column {column!r} of {table.where} has none. Write it there."
-        )
+    for part in ("train", "test"):
+        if not masks[part].any():
+            raise InvalidFeatureError(
+                f"Some nodes must be in the part {part!r}. The column {column!r} of {table.where} has none. "
+                "Write it there."
+            )
     unlabelled = np.flatnonzero((codes >= 0) & (y < 0))
     if len(unlabelled):
         raise InvalidFeatureError(
@@ -182,10 +184,10 @@ def column_masks(table: NodeTable, column: str, y: np.ndarray) -> dict[str, np.n
 
 def random_masks(y: np.ndarray, classes: list[str], shares: Shares) -> tuple[dict[str, np.ndarray], str]:
     """Split the labelled nodes at random, class by class; every class keeps at least one node for training."""
-    if not (0 <= shares.val < 1 and 0 <= shares.test < 1 and shares.val + shares.test < 1):
+    if not (0 <= shares.val < 1 and 0 < shares.test < 1 and shares.val + shares.test < 1):
         raise InvalidArgumentError(
             f"The shares of validation and test must leave something to train on. Got --val-share {shares.val} and "
-            f"--test-share {shares.test}. Choose two numbers from 0 whose sum is below 1."
+            f"--test-share {shares.test}. Choose two numbers whose sum is below 1, the second above 0."
         )
     rng = np.random.default_rng(shares.seed)
     masks = {part: np.zeros(len(y), bool) for part in PARTS}

@@ -1,25 +1,23 @@
 """``gnnkit train``: learn to classify the nodes of a graph, say how well, save what was asked for.
 
-Options only become arguments here; the work is in problem (what is learnt) and runs (how), which are imported when the
-command runs so that ``--help`` is quick.
+Options only become arguments here. The work is in problem (what is learnt), learn (how) and outcome (what came of it),
+which are imported when the command runs so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnkit.cli import options as opt
-from gnnkit.cli.console import INTERRUPTED, check_writable, fails_clearly, note, say, write_json
+from gnnkit.cli.console import INTERRUPTED, check_writable, fails_clearly, note, say
 from gnnkit.errors import InvalidArgumentError, require_package
 
 if TYPE_CHECKING:
     from gnnkit.cli.problem import Problem
-    from gnnkit.cli.runs import Plan, Run
 
 MODELS = ("gcn", "sage", "gat", "gatv2", "gin", "sgc", "appnp", "cheb", "graphconv", "mlp")
 HYPER = "Hyper-parameters (default: those of the paper for this data set)"
@@ -102,7 +100,6 @@ def train(
       gnnkit train --edges edges.csv --source u --target v \\
                    --nodes nodes.csv --id id --label y --features 'f_*'
     """
-    start = time.perf_counter()
     check_writable(save, plot, json, checkpoint)
     if plot is not None and importlib.util.find_spec("matplotlib") is None:
         raise require_package("matplotlib", "plot", "--plot")
@@ -110,120 +107,51 @@ def train(
         raise InvalidArgumentError(
             "--resume goes on from a checkpoint. Got no --checkpoint. Add --checkpoint FILE, the file of the first run."
         )
+    from gnnkit.cli import outcome
     from gnnkit.cli.problem import Columns, Shares, load_problem
     from gnnkit.cli.readers import Files
-    from gnnkit.cli.runs import best_run, make_plan, record, train_all
+    from gnnkit.learn import preset, run_seeds
 
     columns = Columns(label, opt.split_names(features), opt.split_names(one_hot), split, scale)
     files = Files(graph, edges, nodes, source, target, id, weight, directed)
     problem = load_problem(files, columns, Shares(val_share, test_share, split_seed))
     typed = {"hidden": hidden, "layers": layers, "dropout": dropout, "lr": lr, "weight_decay": weight_decay}
     typed |= {"epochs": epochs, "patience": patience}
-    plan = make_plan(model, problem, typed)
-    quiet = str(json) == "-"
-    tell = note if quiet else say
-    tell(describe(problem, plan))
-    runs: list[Run] = []
-    chosen = list(range(seed, seed + seeds))
-    # One run shows its epochs; many show a line each.
-    for run in train_all(
-        plan, problem, chosen, checkpoint=checkpoint, resume=resume, progress=None if seeds == 1 else False
-    ):
-        runs.append(run)
-        if seeds > 1:
-            note(f"seed {run.seed} ({len(runs)} of {seeds}): {scores(run)}, {run.seconds:.1f} s")
-    kept = best_run(runs)
-    result = record(plan, problem, runs, time.perf_counter() - start)
-    written = write_all(result, kept, problem, save=save, plot=plot, json=json)
-    tell(conclusion(result, runs, kept))
+    changes = {**own_graph_values(problem), **{name: value for name, value in typed.items() if value is not None}}
+
+    tell = note if str(json) == "-" else say
+    tell(outcome.describe(problem, model, preset(model, problem.dataset, **changes)))
+    report = run_seeds(
+        outcome.learning_graph(problem),
+        model,
+        dataset=problem.dataset or "",
+        split=problem.protocol,
+        seeds=list(range(seed, seed + seeds)),
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=None if seeds == 1 else False,  # one run shows its epochs, many show a line each
+        on_seed=_tell_seed if seeds > 1 else None,
+        **changes,
+    )
+    if report.best is None:
+        raise KeyboardInterrupt
+    written = outcome.write_all(report, problem, save=save, plot=plot, json=json)
+    tell(outcome.conclusion(report))
     for what, path in written.items():
         tell(f"{what:<9} {path}")
-    tell(next_steps(plan, problem, files, save=save, plot=plot, seeds=seeds))
-    if any(run.interrupted for run in runs):
+    tell(outcome.next_steps(problem, model, save=save, several=seeds > 1))
+    if report.interrupted:
         more = f" Go on with: --checkpoint {checkpoint} --resume" if checkpoint is not None else ""
         note(f"Stopped by Ctrl-C; the best weights so far were kept.{more}")
         raise typer.Exit(INTERRUPTED)
 
 
-def describe(problem: Problem, plan: Plan) -> str:
-    """Return two lines: what is learnt on, and with what."""
-    g = problem.graph
-    parts = ", ".join(f"{count:,} {part}" for part, count in problem.counts().items())
-    known = int((problem.y >= 0).sum())
-    unlabelled = f", {g.num_nodes - known:,} nodes without a label" if known < g.num_nodes else ""
-    settings = ", ".join(f"{name} {value}" for name, value in plan.values.items() if value is not None)
-    return (
-        f"Graph     {problem.name}: {g.num_nodes:,} nodes, {g.num_edges:,} directed edges, {g.x.shape[1]:,} features, "
-        f"{len(problem.classes)} classes{unlabelled}\n"
-        f"Split     {problem.protocol}: {parts}\n"
-        f"Model     {plan.model}: {settings}"
-    )
+def _tell_seed(number: int, accuracy: float) -> None:
+    note(f"seed {number}: test {100 * accuracy:.1f} %")
 
 
-def scores(run: Run) -> str:
-    parts = [("test", run.test_accuracy), ("validation", run.val_accuracy)]
-    text = ", ".join(f"{name} {100 * value:.1f} %" for name, value in parts if value is not None)
-    return text or "no nodes to test on"
-
-
-def conclusion(result: dict[str, Any], runs: list[Run], kept: Run) -> str:
-    """Return the accuracy, and over what."""
-    test = result["test_accuracy"]
-    history = kept.classifier.history_
-    if len(runs) == 1:
-        text = f"Accuracy  {scores(kept)} (epoch {history.best_epoch + 1} of {len(history)}, {result['seconds']:.1f} s)"
-    elif test["mean"] is None:
-        text = f"Accuracy  no nodes to test on ({len(runs)} seeds, {result['seconds']:.1f} s)"
-    else:
-        text = (
-            f"Accuracy  test {100 * test['mean']:.2f} +- {100 * test['std']:.2f} % "
-            f"(mean and standard deviation of {len(runs)} seeds, {result['seconds']:.1f} s)"
-        )
-    return text
-
-
-def write_all(
-    result: dict[str, Any], kept: Run, problem: Problem, *, save: Path | None, plot: Path | None, json: Path | None
-) -> dict[str, Path]:
-    """Write what was asked for, the model first; return what -> where."""
-    written: dict[str, Path] = {}
-    if save is not None:
-        kept.classifier.save(save, metadata={"gnnkit.cli": {**result, "graph": prediction_facts(problem)}})
-        written["Saved"] = save
-    if plot is not None:
-        from gnnkit.plot import training_curve
-
-        training_curve(kept.classifier.history_, plot, title=f"{result['model']} on {problem.name}, seed {kept.seed}")
-        written["Picture"] = plot
-    if json is not None:
-        write_json(json, {**result, "saved_seed": kept.seed if save is not None else None})
-        if str(json) != "-":
-            written["Numbers"] = json
-    return written
-
-
-def prediction_facts(problem: Problem) -> dict[str, Any]:
-    """What ``gnnkit predict`` must know to make the same features from another file."""
-    return {
-        "dataset": problem.dataset,
-        "label": problem.label,
-        "files": None if problem.files is None else problem.files.names(),
-        "recipe": None if problem.recipe is None else problem.recipe.to_json(),
-    }
-
-
-def next_steps(plan: Plan, problem: Problem, files: Any, *, save: Path | None, plot: Path | None, seeds: int) -> str:
-    """Return commands that make sense after this one."""
-    where = str(files.graph) if files.graph is not None else f"--edges {files.edges} --nodes {files.nodes}"
-    steps = []
-    if save is not None:
-        steps.append(f"gnnkit predict {save} {where} --out predictions.csv")
-        steps.append(f"gnnkit info {save}")
-    elif problem.dataset is not None:
-        steps.append(f"gnnkit train {where} --model {plan.model} --save m.safetensors --plot curve.png")
-    if problem.dataset is not None:
-        other = "gat" if plan.model == "gcn" else "gcn"
-        steps.append(f"gnnkit train {where} --model {other}")
-        if seeds == 1:
-            steps.append(f"gnnkit train {where} --model {plan.model} --seeds 20 --json out.json")
-    return "\n".join(["", "Try next", *(f"  {step}" for step in steps)]) if steps else ""
+def own_graph_values(problem: Problem) -> dict[str, Any]:
+    """Hyper-parameters that follow from the graph: a recipe has scaled its columns already, weights are in a field."""
+    if problem.files is None:
+        return {}
+    return {"normalize": None, **({"edge_weight": "weight"} if problem.files.weight is not None else {})}
