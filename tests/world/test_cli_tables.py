@@ -1,4 +1,4 @@
-"""The files a person brings: columns as numbers, categories and classes; edge lists; and every way to get them wrong."""
+"""The files a person brings: columns as numbers, categories, classes; edge lists; and every way to get them wrong."""
 
 from __future__ import annotations
 
