@@ -50,6 +50,7 @@ def batch(graphs: Iterable[Graph]) -> Graph:
             raise DTypeError(
                 f"Only graphs can be batched. Item {position} is {type(part).__name__}. Give a list of Graph objects."
             )
+    parts = [part for part in parts if part.num_graphs] or parts[:1]  # a batch of no graphs adds none
     if len(parts) == 1:
         return parts[0]
     node_ptr = _join_pointers([part.node_ptr for part in parts])
