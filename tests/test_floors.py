@@ -157,7 +157,7 @@ def test_library_code_does_not_print_to_standard_output() -> None:
 
 def test_no_pickle_anywhere() -> None:
     # Tests may use it: one proves that pickling a Tensor is refused.
-    assert everywhere(pickling, "gnnkit", "examples", "tests/bench", ".ci") == []
+    assert everywhere(pickling, "gnnkit", "examples", "tests/bench") == []
 
 
 def test_no_global_random_state() -> None:
