@@ -2,8 +2,8 @@
 
 from gnnkit.learn.checkpoint import Checkpoint as Checkpoint
 from gnnkit.learn.evaluation import evaluate as evaluate
-from gnnkit.learn.loop import fit as fit
 from gnnkit.learn.history import History as History
+from gnnkit.learn.loop import fit as fit
 from gnnkit.learn.metrics import METRICS as METRICS
 from gnnkit.learn.metrics import Metric as Metric
 from gnnkit.learn.metrics import accuracy as accuracy

@@ -175,17 +175,17 @@ class ClassifierMixin:
         """Probabilities [n, num_classes]; defined by the estimator."""
         raise NotImplementedError(f"{type(self).__name__} must define predict_proba. It does not. Define it.")
 
-    def predict(self, X: ArrayLike | None = None, **options: Any) -> NDArray[Any]:
-        """The most likely class of every node in ``X`` (default: all nodes), in the words of ``fit``'s ``y``.
+    def predict(self, X: ArrayLike | None = None) -> NDArray[Any]:
+        """The most likely class of every node in ``X`` (default: all nodes), in the words of ``fit``'s ``y``."""
+        return self._decide(self.predict_proba(X))
 
-        Keyword arguments are those of ``predict_proba``.
-        """
-        return self.classes_[self.predict_proba(X, **options).argmax(axis=1)]
+    def _decide(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        return self.classes_[probabilities.argmax(axis=1)]
 
-    def score(self, X: ArrayLike, y: ArrayLike, **options: Any) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Accuracy on the nodes ``X`` with labels ``y``."""
         y = np.asarray(y)
-        return accuracy(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, self.predict(X, **options))
+        return accuracy(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, self.predict(X))
 
     def _encode(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """Learn ``classes_`` and return the code of every label."""
@@ -197,7 +197,7 @@ class ClassifierMixin:
         codes = np.searchsorted(self.classes_, labels)
         known = self.classes_[np.minimum(codes, len(self.classes_) - 1)] == labels
         if not known.all():
-            bad = labels[int(np.flatnonzero(~known)[0])]
+            bad = labels[~known].tolist()[0]
             raise UnknownNameError(
                 f"The labels of {where} must be among the classes of y: {self.classes_.tolist()}. "
                 f"Got {bad!r}. Give fit at least one node of that class, or leave it out of {where}."
@@ -214,6 +214,6 @@ class RegressorMixin:
         """Values [n]; defined by the estimator."""
         raise NotImplementedError(f"{type(self).__name__} must define predict. It does not. Define it.")
 
-    def score(self, X: ArrayLike, y: ArrayLike, **options: Any) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination (R squared) on the nodes ``X`` with values ``y``."""
-        return r2(y, self.predict(X, **options))
+        return r2(y, self.predict(X))

@@ -278,7 +278,7 @@ def _optimizer(optimizer: Any, model: Any, lr: float, weight_decay: float) -> An
         if optimizer not in OPTIMIZERS:
             raise unknown_name("optimiser", optimizer, OPTIMIZERS)
         return getattr(nn, OPTIMIZERS[optimizer])(model, lr=lr, weight_decay=weight_decay)
-    return optimizer if hasattr(optimizer, "step") else optimizer(model)
+    return optimizer(model) if isinstance(optimizer, type) or not hasattr(optimizer, "step") else optimizer
 
 
 def _reason(interrupted: bool, stopping: EarlyStopping | None, called_off: Any, done: bool) -> str:

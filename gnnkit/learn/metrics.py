@@ -148,7 +148,8 @@ def _by_column(
     binary: Callable[[NDArray[Any], NDArray[Any]], float], y_true: ArrayLike, y_score: ArrayLike, name: str
 ) -> float:
     true, score = np.asarray(y_true), np.asarray(y_score)
-    if true.ndim == 1 and score.ndim == 2 and score.shape[1] > 1 and len(true) == len(score):  # classes against one column per class
+    if true.ndim == 1 and score.ndim == 2 and score.shape[1] > 1 and len(true) == len(score):
+        # classes against one column per class
         true = true[:, None] == np.arange(score.shape[1])
     true, score = _pair(true, score, name)
     _finite(score, name)

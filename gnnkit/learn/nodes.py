@@ -23,14 +23,13 @@ from gnnkit.errors import (
     InvalidArgumentError,
     InvalidFeatureError,
     ShapeError,
-    unknown_name,
 )
 from gnnkit.graph import Graph, transforms
 from gnnkit.learn.checkpoint import Checkpoint
 from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator, RegressorMixin
-from gnnkit.learn.loop import fit as train
 from gnnkit.learn.history import History
-from gnnkit.learn.presets import decay_first_layer_only
+from gnnkit.learn.loop import fit as train
+from gnnkit.learn.presets import set_decay
 from gnnkit.learn.tasks import Task
 
 Validation = float | tuple[ArrayLike, ArrayLike] | None
@@ -48,15 +47,15 @@ class _NetworkEstimator(NodeEstimator):
         graph: Graph | None = None,
         *,
         model: str | nn.Module | Callable[[int, int], nn.Module] = "gcn",
-        hidden: int = 16,
-        layers: int = 2,
-        dropout: float = 0.5,
+        hidden: int | None = None,
+        layers: int | None = None,
+        dropout: float | None = None,
         model_options: dict[str, Any] | None = None,
         normalize: str | None = None,
         epochs: int = 200,
         lr: float = 0.01,
         weight_decay: float = 5e-4,
-        decay_on: str = "all",
+        decay_on: str | None = None,
         optimizer: str = "adam",
         schedule: Callable[[Any], Any] | None = None,
         clip_norm: float | None = None,
@@ -117,8 +116,6 @@ class _NetworkEstimator(NodeEstimator):
         graph = self._features(self._the_graph())
         ids, labels = self._labelled(X, y, graph)
         validation = self.validation if validation is None else validation
-        if self.decay_on not in ("all", "first"):
-            raise unknown_name("value of decay_on", self.decay_on, ("all", "first"))
         train_rows, val = self._split(ids, labels, validation, graph)
         ids, codes = ids[train_rows], self._learn_targets(labels[train_rows])
         self.n_features_in_ = 1
@@ -182,8 +179,9 @@ class _NetworkEstimator(NodeEstimator):
     def _build(self, graph: Graph, out_channels: int) -> Any:
         in_channels = int(graph.x.shape[1])
         if isinstance(self.model, str):
-            options = {"hidden": self.hidden, "layers": self.layers, "dropout": self.dropout}
-            model = nn.models.build(self.model, in_channels, out_channels, **options, **(self.model_options or {}))
+            sizes = {"hidden": self.hidden, "layers": self.layers, "dropout": self.dropout}
+            options = {name: value for name, value in sizes.items() if value is not None} | (self.model_options or {})
+            model: nn.Module = nn.models.build(self.model, in_channels, out_channels, **options)
         elif isinstance(self.model, nn.Module):
             model = copy.deepcopy(self.model)  # what the caller gave must stay as it is: clones share it
         elif callable(self.model):
@@ -193,8 +191,8 @@ class _NetworkEstimator(NodeEstimator):
                 "model is a name, a gk.nn.Module, or a function of (in_channels, out_channels). "
                 f"Got {type(self.model).__name__}. Pass for example model='gcn'."
             )
-        if self.decay_on == "first":
-            decay_first_layer_only(model)
+        if self.decay_on is not None:
+            set_decay(model, self.decay_on)
         return model
 
     # -- features and targets ---------------------------------------------------------------------------------------
@@ -204,11 +202,13 @@ class _NetworkEstimator(NodeEstimator):
         if "x" not in graph.nodes:
             raise InvalidFeatureError(
                 f"{type(self).__name__} learns from node features x. The graph has "
-                f"{', '.join(sorted(graph.nodes)) or 'none'}. Add them: g.replace(x=features), np.eye(n) if there are none."
+                f"{', '.join(sorted(graph.nodes)) or 'none'}. Add them with g.replace(x=features); np.eye(n) if there "
+                "are none."
             )
         if len(graph.x.shape) != 2:
             raise ShapeError(
-                f"Node features have shape [num_nodes, channels]. Got {tuple(graph.x.shape)}. Use x[:, None] for one channel."
+                f"Node features have shape [num_nodes, channels]. Got {tuple(graph.x.shape)}. "
+                "Use x[:, None] for one channel."
             )
         return graph if self.normalize is None else transforms.normalize_features(graph, norm=self.normalize)
 
@@ -305,16 +305,17 @@ class NodeClassifier(ClassifierMixin, _NetworkEstimator):
     model : str, Module, or function of (in_channels, out_channels)
         "gcn", "sage", "gat", "gatv2", "gin", "sgc", "appnp", "cheb", "graphconv", or "mlp", which ignores the edges.
         A Module is copied, and learning starts from the weights it has.
-    hidden, layers, dropout
-        Size of a named model.
+    hidden, layers, dropout : optional
+        Sizes of a named model; None leaves the model's own default. A model that has no such size refuses it.
     model_options : dict, optional
-        More arguments of the named model, for example ``{"heads": 8}``.
+        More arguments of the named model, for example ``{"heads": 8}``; see :func:`gnnkit.nn.models.hyperparameters`.
     normalize : "l1", "l2" or None
         Scale every row of the features, at ``fit`` and at ``predict``.
     epochs, lr, weight_decay, optimizer, schedule, clip_norm, patience, monitor, random_state, progress
         As in :func:`~gnnkit.learn.fit`.
-    decay_on : "all" or "first"
-        Which layers' weights decay: all, or the first only, as in the GCN paper.
+    decay_on : "all", "first" or None
+        Which layers' weights decay: all, the first only, or as the model sets it (None: GCN, Cheb and APPNP decay the
+        first layer only, as in their papers).
     validation : float or (ids, labels), optional
         Nodes that choose the best epoch: a share of X (the same of every class), or nodes of their own.
 
@@ -354,7 +355,7 @@ class NodeClassifier(ClassifierMixin, _NetworkEstimator):
 
     def predict(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
         """The most likely class of the nodes ``X`` (default: all nodes); ``graph`` as in :meth:`predict_proba`."""
-        return super().predict(X, graph=graph)
+        return self._decide(self.predict_proba(X, graph=graph))
 
     def _learn_targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         codes = self._encode(labels)
@@ -440,7 +441,8 @@ class NodeRegressor(RegressorMixin, _NetworkEstimator):
         values = self._values(labelled[1])
         if values.shape[1] != len(self.target_mean_):
             raise ShapeError(
-                f"{where} has as many targets as y, {len(self.target_mean_)}. Got {values.shape[1]}. Pass the same columns."
+                f"{where} has as many targets as y, {len(self.target_mean_)}. Got {values.shape[1]}. "
+                "Pass the same columns."
             )
         return labelled[0], (values - self.target_mean_) / self.target_scale_
 
@@ -452,7 +454,10 @@ class NodeRegressor(RegressorMixin, _NetworkEstimator):
         self._flat = bool(learnt["flat"])
 
 
-_ESTIMATORS = {"NodeClassifier": NodeClassifier, "NodeRegressor": NodeRegressor}
+_ESTIMATORS: dict[str, type[NodeClassifier | NodeRegressor]] = {
+    "NodeClassifier": NodeClassifier,
+    "NodeRegressor": NodeRegressor,
+}
 
 
 def load_estimator(

@@ -1,7 +1,7 @@
 """Hyper-parameters per model and data set: one readable table, nothing else. May import errors.
 
-Every row starts from ``DEFAULT``, then the row of the model (``"*"``), then the row of the data set, so a row lists only
-what differs. Keys in ``TRAINING`` go to the training loop, all others to the model.
+Every row starts from ``DEFAULT`` (training), then comes the row of the model (``"*"``), then the row of the data set,
+so a row lists only what differs. Keys that :class:`~gnnkit.learn.NodeClassifier` has go to it, all others to the model.
 
 Sources
 -------
@@ -15,7 +15,7 @@ sgc     Wu et al. 2019 (arXiv:1902.07153), section 5 and github.com/Tiiiger/SGC:
 appnp   Gasteiger et al. 2019 (arXiv:1810.05997), section 5: hidden 64, dropout .5, K=10, alpha .1, lr .01, L2 5e-3 on
         the first layer, patience 100.
 sage    Hamilton et al. 2017 (arXiv:1706.02216) has no planetoid numbers; training as for GCN, mean aggregation.
-cheb    Defferrard et al. 2016 (arXiv:1606.09375) with the planetoid protocol of Kipf and Welling 2017, table 3: K=2 or 3.
+cheb    Defferrard et al. 2016 (arXiv:1606.09375), trained as in Kipf and Welling 2017, table 3: K=2 or 3.
 mlp     Kipf and Welling 2017, table 3 (MLP baseline): training as for GCN.
 gin, gatv2, graphconv have no planetoid numbers in their papers; training as for GCN or GAT.
 """
@@ -26,15 +26,10 @@ from typing import Any
 
 from gnnkit.errors import unknown_name
 
-TRAINING = ("lr", "weight_decay", "decay_on", "optimizer", "epochs", "patience", "monitor", "normalize")
-
 DEFAULT: dict[str, Any] = {
-    "hidden": 16,
-    "layers": 2,
-    "dropout": 0.5,
     "lr": 0.01,
     "weight_decay": 5e-4,
-    "decay_on": "all",  # or "first": only the first layer's weights decay
+    "decay_on": None,  # None: as the model sets it; "first": only the first layer's weights decay; "all"
     "optimizer": "adam",
     "epochs": 200,
     "patience": None,
@@ -42,38 +37,37 @@ DEFAULT: dict[str, Any] = {
     "normalize": "l1",  # every row of the features divided by its sum
 }
 
+_LIKE_GCN = {"hidden": 16, "layers": 2, "dropout": 0.5}
+_ATTENTION = {
+    "hidden": 8, "layers": 2, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6,
+    "lr": 0.005, "epochs": 1000, "patience": 100, "monitor": "both",
+}  # fmt: skip
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "gcn": {
-        "*": {"decay_on": "first"},
-    },
+    "gcn": {"*": _LIKE_GCN},
     "gat": {
-        "*": {
-            "hidden": 8, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6, "lr": 0.005,
-            "epochs": 1000, "patience": 100, "monitor": "both",
-        },
+        "*": _ATTENTION,
         "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3},
     },
     "gatv2": {
-        "*": {
-            "hidden": 8, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6, "lr": 0.005,
-            "epochs": 1000, "patience": 100, "monitor": "both",
-        },
+        "*": _ATTENTION,
+        "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3},
     },
     "sgc": {
-        "*": {"hops": 2, "lr": 0.2, "weight_decay": 1e-5, "epochs": 100},
+        "*": {"K": 2, "lr": 0.2, "weight_decay": 1e-5, "epochs": 100},
         "citeseer": {"weight_decay": 2e-5, "epochs": 150},
     },
     "appnp": {
         "*": {
-            "hidden": 64, "hops": 10, "alpha": 0.1, "weight_decay": 5e-3, "decay_on": "first", "epochs": 1000,
+            "hidden": 64, "layers": 2, "dropout": 0.5, "K": 10, "alpha": 0.1, "weight_decay": 5e-3, "epochs": 1000,
             "patience": 100,
         },
     },
-    "sage": {"*": {}},
-    "cheb": {"*": {"order": 2, "decay_on": "first"}},
-    "mlp": {"*": {"decay_on": "first"}},
-    "gin": {"*": {}},
-    "graphconv": {"*": {}},
+    "sage": {"*": {**_LIKE_GCN, "reducer": "mean"}},
+    "cheb": {"*": {**_LIKE_GCN, "K": 2}},
+    "graphconv": {"*": _LIKE_GCN},
+    "gin": {"*": {**_LIKE_GCN, "hidden": 32}},
+    "mlp": {"*": {**_LIKE_GCN, "decay_on": "first"}},
 }  # fmt: skip
 
 
@@ -101,29 +95,17 @@ def preset(model: str, dataset: str | None = None, **changes: Any) -> dict[str, 
     return {**DEFAULT, **rows.get("*", {}), **rows.get(dataset or "", {}), **changes}
 
 
-def decay_first_layer_only(model: Any) -> None:
-    """Switch weight decay off outside the first layer that has weights, as the GCN and APPNP papers do.
+def set_decay(model: Any, which: str) -> None:
+    """Let weight decay act on "all" weights (two or more axes), or on those of the "first" layer that has any.
 
-    A layer is a direct part of the model: what stands in the list that its representation shows.
+    A layer is what a number names in the model, as its representation shows: "0.linear.weight" belongs to layer 0.
     """
+    if which not in ("all", "first"):
+        raise unknown_name("value of decay_on", which, ("all", "first"))
     first: str | None = None
     for name, parameter in model.named_parameters():
-        layer = _layer_of(name)
+        parts = name.split(".")
+        layer = next((part for part in parts if part.isdigit()), parts[0])
         first = layer if first is None else first
-        if layer != first:
-            parameter.decay = 0.0
-
-
-def _layer_of(name: str) -> str:
-    """"layers.0.linear.weight" and "0.linear.weight" both belong to the layer that the number names."""
-    parts = name.split(".")
-    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
-    return ".".join(parts[: numbers[0] + 1]) if numbers else parts[0]
-
-
-def split_preset(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two dicts: what the model is built with, and what the training loop is given."""
-    return (
-        {k: v for k, v in values.items() if k not in TRAINING},
-        {k: v for k, v in values.items() if k in TRAINING},
-    )
+        weighs = parameter.ndim >= 2 if which == "all" else layer == first and parameter.decay > 0
+        parameter.decay = 1.0 if weighs else 0.0

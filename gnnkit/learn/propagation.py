@@ -1,4 +1,7 @@
-"""Label propagation: the baseline that uses the graph and no features. May import graph, kernels and the estimator base."""
+"""Label propagation: the baseline that uses the graph and no features.
+
+May import graph, kernels and the estimator base.
+"""
 
 from __future__ import annotations
 
@@ -125,8 +128,8 @@ def _weights(graph: Graph, edge_weight: str | None, *, symmetric: bool) -> NDArr
         weights = np.array(as_array(graph.edges[edge_weight]), dtype=np.float64).reshape(-1)
         if len(weights) != graph.num_edges or (weights < 0).any():
             raise InvalidArgumentError(
-                f"Edge weights are one number at least 0 per edge. Field {edge_weight!r} has {len(weights)} numbers for "
-                f"{graph.num_edges} edges, the smallest {weights.min(initial=0.0)}. Choose another field."
+                f"Edge weights are one number at least 0 per edge. Field {edge_weight!r} has {len(weights)} numbers "
+                f"for {graph.num_edges} edges, the smallest {weights.min(initial=0.0)}. Choose another field."
             )
     senders, receivers = topology.senders, topology.receivers
     weights[senders == receivers] = 0.0

@@ -12,7 +12,11 @@ from gnnkit.plot.style import FAINT, INK, PALETTE, PathLike, finish, new_figure,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SETS = {"train": (PALETTE[0], "-", "training"), "val": (PALETTE[1], "-", "validation"), "test": (PALETTE[2], "--", "test")}
+_SETS = {
+    "train": (PALETTE[0], "-", "training"),
+    "val": (PALETTE[1], "-", "validation"),
+    "test": (PALETTE[2], "--", "test"),
+}
 _WORDS = {"f1_macro": "F1 (macro)", "f1_micro": "F1 (micro)", "roc_auc": "area under ROC", "rmse": "RMSE", "mae": "MAE",
           "r2": "R squared", "average_precision": "average precision"}  # fmt: skip
 

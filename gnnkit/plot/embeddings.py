@@ -103,9 +103,12 @@ def project(z: NDArray[Any], *, method: str = "tsne", rng: int = 0) -> tuple[NDA
         return principal, *(f"component {k + 1} ({share[k]:.0%} of the variance)" for k in (0, 1))  # type: ignore[return-value]
     try:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError as error:
         raise require_package("scikit-learn", "sklearn", "A t-SNE map") from error
     spread = principal[:, :1].std()
     start = principal / (spread if spread > 0 else 1.0) * 1e-4  # as scikit-learn scales it
     tsne = TSNE(perplexity=min(30.0, (len(z) - 1) / 3), init=start.astype(np.float32), random_state=rng)
-    return tsne.fit_transform(z.astype(np.float32)).astype(float), "", ""
+    # One thread: its threads wait by spinning, ten times slower on a busy machine, and the bits would depend on them.
+    with threadpool_limits(1):
+        return tsne.fit_transform(z.astype(np.float32)).astype(float), "", ""

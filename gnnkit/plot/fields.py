@@ -46,15 +46,15 @@ def draw_receptive_field(
 
     Notes
     -----
-    Distances run along the edges from sender to receiver. Graphs of more than 600 nodes are cut to the field itself
+    Distances run along the edges from sender to receiver. Graphs of more than 450 nodes are cut to the field itself
     and the nodes one step beyond.
     """
     _check(graph, node, layers)
     distance = kernels.khop(graph.topology.indptr, graph.topology.indices, np.array([node]), layers + 1)
     kept = np.arange(graph.num_nodes)
-    if graph.num_nodes > 600:
+    if graph.num_nodes > 450:
         near = np.flatnonzero(distance >= 0)
-        kept = near[np.argsort(distance[near], kind="stable")][:600]
+        kept = near[np.argsort(distance[near], kind="stable")][:450]
     field = np.where((distance[kept] < 0) | (distance[kept] > layers), layers + 1, distance[kept])
     figure, (axis,) = new_figure(7.5, 6.0)
     inside = int(np.count_nonzero((distance >= 0) & (distance <= layers)))
@@ -66,7 +66,8 @@ def draw_receptive_field(
     for steps in range(layers + 2):
         rows = field == steps
         if rows.any():
-            words = "the node itself" if steps == 0 else f"{steps} step{'s' * (steps > 1)}" if steps <= layers else "not seen"
+            words = "the node itself" if steps == 0 else f"{steps} step{'s' * (steps > 1)}"
+            words = words if steps <= layers else "not seen"
             axis.scatter(
                 *position[rows].T, s=size * (1.5 if steps == 0 else 1), c=[colours[steps]], edgecolors=PAPER,
                 linewidths=0.6, zorder=3, marker="D" if steps == 0 else "o",
@@ -116,7 +117,10 @@ def draw_computation(
             if (depth + 1, s) in place and (depth, r) in place:
                 axis.annotate(
                     "", place[depth, r], place[depth + 1, s], zorder=1,
-                    arrowprops={"arrowstyle": "-|>", "color": FAINT, "lw": 0.8, "mutation_scale": 8, "shrinkA": radius, "shrinkB": radius},
+                    arrowprops={
+                        "arrowstyle": "-|>", "color": FAINT, "lw": 0.8, "mutation_scale": 8,
+                        "shrinkA": radius, "shrinkB": radius,
+                    },
                 )  # fmt: skip
     colours = _steps(layers)
     tallest = max((y for _, y in place.values()), default=0.0)

@@ -32,7 +32,7 @@ def draw_graph(
     labels: bool | Sequence[Any] | None = None,
     highlight: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
-    max_nodes: int = 600,
+    max_nodes: int = 450,
     title: str = "",
     rng: int = 0,
 ) -> Figure:
@@ -80,7 +80,9 @@ def draw_graph(
     size = float(np.clip(9000 / len(kept), 16, 260))
     _draw_edges(axis, position, senders, receivers, directed, size)
 
-    marked = np.zeros(len(kept), bool) if highlight is None else _row_array(highlight, graph, "highlight")[kept].astype(bool)
+    marked = np.zeros(len(kept), bool)
+    if highlight is not None:
+        marked = _row_array(highlight, graph, "highlight")[kept].astype(bool)
     colouring = Colouring(
         None if color is None else _row_array(color, graph, "color")[kept], len(kept), class_names=class_names
     )
@@ -110,7 +112,7 @@ def _kept_nodes(graph: Graph, max_nodes: int) -> NDArray[np.int64]:
     """All nodes, or the ``max_nodes`` nearest to the node of highest degree, that one first."""
     n = graph.num_nodes
     if max_nodes < 1:
-        raise InvalidArgumentError(f"max_nodes is at least 1. Got {max_nodes}. Pass for example max_nodes=600.")
+        raise InvalidArgumentError(f"max_nodes is at least 1. Got {max_nodes}. Pass for example max_nodes=450.")
     if n <= max_nodes:
         return np.arange(n)
     topology = graph.topology
@@ -220,7 +222,7 @@ def _draw_edges(
                 FancyArrowPatch(
                     position[s], position[r], arrowstyle="-|>", mutation_scale=9, shrinkA=radius, shrinkB=radius,
                     color=FAINT, linewidth=0.9, zorder=1,
-                )  # fmt: skip
+                )
             )
     elif len(a):
         lines = np.stack([position[a], position[b]], axis=1)

@@ -85,7 +85,7 @@ def test_undefined_ranking_metrics_say_so():
     assert M.average_precision([1, 1], [0.1, 0.2]) == 1.0
     with pytest.raises(InvalidArgumentError, match="needs positive rows"):
         M.average_precision([0, 0], [0.1, 0.2])
-    with pytest.raises(InvalidFeatureError, match="finite scores. Got nan at flat position 1"):
+    with pytest.raises(InvalidFeatureError, match=r"finite scores. Got nan at flat position 1"):
         M.roc_auc([0, 1], [0.1, np.nan])
     with pytest.raises(InvalidArgumentError, match="labels 0 and 1"):
         M.average_precision([1, 2], [0.1, 0.2])
