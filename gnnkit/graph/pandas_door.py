@@ -91,18 +91,17 @@ def from_pandas(
     for column in (source, target):
         if column not in edges.columns:
             raise unknown_name("column of the edge table", column, map(str, edges.columns))
-    names, (senders, receivers) = _node_names(edges, source, target, nodes, node_id, num_nodes)
+    names, count, senders, receivers = _node_names(edges, source, target, nodes, node_id, num_nodes)
     edge_fields, edge_columns = _read(edges, edge_attrs, {source, target}, "edges", dtype)
     node_fields, node_columns = ({}, {}) if nodes is None else _read(nodes, node_attrs, {node_id}, "nodes", dtype)
     partner = None
     if not directed:
         senders, receivers, edge_fields, partner = add_reverses(senders, receivers, edge_fields)
-    count = num_nodes if names is None else len(names)
     origin = Origin(node_names=names, partner=partner, columns={"nodes": node_columns, "edges": edge_columns})
     return graph_from_arrays(
         senders,
         receivers,
-        as_count(count, "num_nodes"),
+        count,
         nodes=node_fields,
         edges=edge_fields,
         origin=origin,
@@ -165,14 +164,15 @@ def _node_names(
     nodes: pd.DataFrame | None,
     node_id: str | None,
     num_nodes: int | None,
-) -> tuple[tuple[Hashable, ...] | None, tuple[np.ndarray, np.ndarray]]:
+) -> tuple[tuple[Hashable, ...] | None, int, np.ndarray, np.ndarray]:
+    """Names of the nodes (None: their indices), how many, and the ends of every edge as indices."""
     if nodes is not None and num_nodes is not None:
         raise InvalidArgumentError("Give nodes= or num_nodes=, not both. Got both. Drop num_nodes.")
     if num_nodes is not None:
         senders, receivers = as_index(edges[source], source), as_index(edges[target], target)
         limit = as_count(num_nodes, "num_nodes")
         check_endpoints(senders, receivers, num_senders=limit, num_receivers=limit)
-        return None, (senders, receivers)
+        return None, limit, senders, receivers
     ends = edges[source].tolist(), edges[target].tolist()
     _refuse_missing(edges, source, target)
     if nodes is None:
@@ -190,7 +190,7 @@ def _node_names(
             f"which is not among its {len(names)} names. Add the node, or correct the edge."
         )
     plain = all(type(name) is int and name == i for i, name in enumerate(names))
-    return (None if plain and nodes is not None else names), (found[0], found[1])
+    return None if plain else names, len(names), found[0], found[1]
 
 
 def _refuse_missing(edges: pd.DataFrame, source: str, target: str) -> None:

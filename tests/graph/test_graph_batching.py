@@ -134,7 +134,7 @@ def test_disagreements_name_the_graph_and_the_field():
         gk.batch([g, g, g.replace(x=np.zeros((2, 4)))])
     with pytest.raises(DTypeError, match=r"graph 1 has float32\[2, 3\]"):
         gk.batch([g, g.replace(x=np.zeros((2, 3), "float32"))])
-    with pytest.raises(DTypeError, match="dense or sparse"):
+    with pytest.raises(DTypeError, match=r"dense or sparse"):
         gk.batch([g, g.replace(x=sparse.csr_array((2, 3)))])
-    with pytest.raises(DTypeError, match="Item 1 is str"):
+    with pytest.raises(DTypeError, match=r"Item 1 is str"):
         gk.batch([g, "graph"])

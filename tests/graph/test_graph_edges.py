@@ -49,14 +49,14 @@ def test_number_of_nodes_from_features_or_explicit():
     assert gk.from_edges([0], [1], x=np.zeros((5, 1))).num_nodes == 5
     assert gk.from_edges([0], [1], nodes={"y": [0, 1, 2]}).num_nodes == 3
     assert gk.from_edges([], [], num_nodes=4).num_nodes == 4
-    with pytest.raises(InvalidGraphError, match="never guessed from the largest index"):
+    with pytest.raises(InvalidGraphError, match=r"never guessed from the largest index"):
         gk.from_edges([0], [1])
     with pytest.raises(ShapeError, match=r"one row per node \(num_nodes=4\). Got shape \(3, 1\): node 3 has no row"):
         gk.from_edges([0], [1], num_nodes=4, x=np.zeros((3, 1)))
 
 
 def test_a_field_given_twice():
-    with pytest.raises(InvalidArgumentError, match="given once"):
+    with pytest.raises(InvalidArgumentError, match=r"given once"):
         gk.from_edges([0], [1], num_nodes=2, x=[1, 2], nodes={"x": [1, 2]})
 
 
@@ -92,9 +92,9 @@ def test_any_edge_is_out_of_range_without_nodes():
 def test_bad_edge_fields_are_named_in_the_callers_order():
     with pytest.raises(InvalidFeatureError, match=r"edge field 'w' has a NaN at edge 0 \(2 -> 0\)"):
         gk.from_edges([2, 0], [0, 1], num_nodes=3, edges={"w": [np.nan, 1.0]})
-    with pytest.raises(ShapeError, match="edge 1 has no row"):
+    with pytest.raises(ShapeError, match=r"edge 1 has no row"):
         gk.from_edges([2, 0], [0, 1], num_nodes=3, e=[1.0])
-    with pytest.raises(ShapeError, match="one row per edge"):
+    with pytest.raises(ShapeError, match=r"one row per edge"):
         gk.from_edges([2, 0], [0, 1], num_nodes=3, e=[1.0], undirected=True)
 
 

@@ -121,9 +121,9 @@ def test_bipartite():
     assert repr(topology) == "Topology(num_senders=4, num_receivers=2, num_edges=2)"
     assert topology.is_bipartite and topology.transpose().num_receivers == 4
     assert not topology.is_symmetric()
-    with pytest.raises(InvalidGraphError, match="4 senders, 2 receivers"):
+    with pytest.raises(InvalidGraphError, match=r"4 senders, 2 receivers"):
         _ = topology.num_nodes
-    with pytest.raises(InvalidGraphError, match="bipartite"):
+    with pytest.raises(InvalidGraphError, match=r"bipartite"):
         topology.has_self_loops()
 
 
@@ -153,35 +153,35 @@ def test_constructor_refuses_what_are_no_rows(arguments, text):
 
 
 def test_edge_order_must_be_a_permutation():
-    with pytest.raises(InvalidGraphError, match="Position 1 is missing"):
+    with pytest.raises(InvalidGraphError, match=r"Position 1 is missing"):
         gk.Topology([0, 2], [0, 0], edge_order=[0, 0])
-    with pytest.raises(ShapeError, match="one entry per edge, 2"):
+    with pytest.raises(ShapeError, match=r"one entry per edge, 2"):
         gk.Topology([0, 2], [0, 0], edge_order=[0])
-    with pytest.raises(InvalidGraphError, match="out of range"):
+    with pytest.raises(InvalidGraphError, match=r"out of range"):
         gk.Topology([0, 2], [0, 0], edge_order=[0, 7])
 
 
 def test_number_of_nodes_is_never_guessed():
-    with pytest.raises(InvalidArgumentError, match="never guessed"):
+    with pytest.raises(InvalidArgumentError, match=r"never guessed"):
         gk.Topology.from_edges([0], [1])
-    with pytest.raises(InvalidArgumentError, match="Got both"):
+    with pytest.raises(InvalidArgumentError, match=r"Got both"):
         gk.Topology.from_edges([0], [1], num_nodes=2, num_senders=2)
-    with pytest.raises(DTypeError, match="num_nodes must be an integer"):
+    with pytest.raises(DTypeError, match=r"num_nodes must be an integer"):
         gk.Topology.from_edges([0], [1], num_nodes=2.0)
-    with pytest.raises(DTypeError, match="of type bool"):
+    with pytest.raises(DTypeError, match=r"of type bool"):
         gk.Topology.from_edges([], [], num_nodes=True)
-    with pytest.raises(InvalidArgumentError, match="num_nodes must be 0 or more"):
+    with pytest.raises(InvalidArgumentError, match=r"num_nodes must be 0 or more"):
         gk.Topology.from_edges([], [], num_nodes=-1)
 
 
 def test_nothing_can_be_changed():
     topology = gk.Topology.from_edges([0, 1], [1, 0], num_nodes=2)
-    with pytest.raises(ImmutableError, match="assignment to 'indices'"):
+    with pytest.raises(ImmutableError, match=r"assignment to 'indices'"):
         topology.indices = np.zeros(2)
-    with pytest.raises(ImmutableError, match="deletion of 'indptr'"):
+    with pytest.raises(ImmutableError, match=r"deletion of 'indptr'"):
         del topology.indptr
     for array in (topology.indptr, topology.indices, topology.receivers, topology.edge_order, topology.in_degree()):
-        with pytest.raises(ValueError, match="read-only"):
+        with pytest.raises(ValueError, match=r"read-only"):
             array[0] = 5
     for array in (topology.out_degree(), topology.caller_order, topology.transpose_permutation, topology.self_loops()):
         assert not array.flags.writeable
