@@ -13,7 +13,7 @@ import numpy as np
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.rules.reductions import kept_shape
-from gnnkit.autodiff.tensors import as_array
+from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import InvalidArgumentError
 
 
@@ -117,7 +117,13 @@ def _elu(x: Any, alpha: float) -> Any:
     return np.where(x > 0, x, negative) if alpha != 1 else np.maximum(x, negative)
 
 
-defvjp(_elu, lambda g, y, x, alpha: np.where(as_array(y) > 0, g, g * (y + alpha)), keep="y")
+def _elu_rule(g: Any, y: Any, x: Any, alpha: float) -> Any:
+    if alpha == 1 and not is_tensor(y):  # min(y + 1, 1) is the slope, and far cheaper than np.where
+        return g * np.minimum(y + 1, 1)
+    return np.where(as_array(y) > 0, g, g * (y + alpha))
+
+
+defvjp(_elu, _elu_rule, keep="y")
 _elu.op.name = "elu"  # type: ignore[attr-defined]
 
 

@@ -200,6 +200,8 @@ COMPOSED: list = [
     (np.diagonal, lambda a: np.diagonal(a, 1), normal(3, 3)),
     (np.diagonal, lambda a: np.diagonal(a, -1, 0, 2), normal(3, 2, 4)),
     (np.trace, np.trace, normal(3, 3)),
+    (np.flipud, np.flipud, normal(3, 2)),
+    (np.fliplr, np.fliplr, normal(3, 2)),
     (np.diag, np.diag, normal(3)),
     (np.diag, lambda a: np.diag(a, -1), normal(3)),
     (np.diag, np.diag, normal(3, 3)),

@@ -108,6 +108,16 @@ def flip(m: Any, axis: Any = None) -> Any:
 defvjp(flip, lambda g, y, m, axis=None: np.flip(g, axis), keep="")
 
 
+@implements(np.flipud)
+def flipud(m: Any) -> Any:
+    return np.flip(m, 0)
+
+
+@implements(np.fliplr)
+def fliplr(m: Any) -> Any:
+    return np.flip(m, 1)
+
+
 @implements(np.roll)
 @primitive
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
