@@ -19,6 +19,8 @@ from gnnkit.kernels.twins import elementwise as twins
 # Elements from which numpy ufuncs are worth sharing among threads, and the size of one (cache-sized) chunk.
 PARALLEL_UFUNC = 1 << 18
 UFUNC_CHUNK = 1 << 16
+# Exponentials handled at a time by softmax_cross_entropy: they fit a second-level cache.
+EXP_BLOCK = 1 << 15
 
 
 def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
@@ -38,8 +40,9 @@ def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
 
     Notes
     -----
-    No mask is stored: whether element ``p`` (position in C order) is kept is decided by a counter hash, output ``p``
-    of the splitmix64 generator seeded by ``key``. Both backends and every number of threads give the same bits.
+    No mask is stored: whether element ``p`` (position in C order) is kept is decided by a counter hash, the low
+    (even ``p``) or high half of output ``p // 2`` of the splitmix64 generator seeded by the hash of ``key``. Both
+    backends and every number of threads give the same bits.
     The map is linear and diagonal, so it is its own adjoint under the same key.
 
     References
@@ -52,16 +55,16 @@ def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
     >>> import numpy as np
     >>> from gnnkit import kernels as K
     >>> K.dropout(np.ones(8), 7, 0.5)
-    array([2., 2., 2., 2., 0., 0., 2., 2.])
+    array([0., 2., 0., 2., 2., 2., 0., 2.])
     """
     x = np.asarray(x)
-    if x.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+    if x.dtype not in FAST_FLOATS or rate >= 1 or backend.current_backend() == "numpy":
         return twins.dropout(x, key, rate)
     out = np.empty(x.shape, x.dtype)
     start_state, threshold, scale = twins.dropout_constants(key, rate, x.dtype)
     flat = read_only(x).reshape(-1)
     loop = backend.loops("elementwise").dropout
-    parallel_rows(loop, flat.size, (start_state, threshold, scale, flat, out.reshape(-1)))
+    parallel_rows(loop, (flat.size + 1) // 2, (start_state, threshold, scale, flat, out.reshape(-1)), width=2)
     return out
 
 
@@ -152,8 +155,17 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     if logits.dtype not in FAST_FLOATS or logits.size == 0 or backend.current_backend() == "numpy":
         return twins.softmax_cross_entropy(logits, labels)
     loss, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
-    args = (read_only(logits), labels, loss, probabilities)
-    parallel_rows(backend.loops("elementwise").softmax_cross_entropy, len(logits), args, width=8 * logits.shape[1])
+    logits, loops, step = read_only(logits), backend.loops("elementwise"), max(1, EXP_BLOCK // logits.shape[1])
+
+    def chunk(start: int, stop: int) -> None:
+        # blocks that fit a cache: loops and numpy's exp, much faster than a compiled loop's, take turns on each
+        for a in range(start, stop, step):
+            b = min(a + step, stop)
+            loops.subtract_row_top(a, b, logits, labels, loss, probabilities)
+            np.exp(probabilities[a:b], out=probabilities[a:b])
+            loops.divide_by_row_sums(a, b, loss, probabilities)
+
+    parallel_rows(chunk, len(logits), width=4 * logits.shape[1])
     return loss, probabilities
 
 

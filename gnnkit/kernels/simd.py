@@ -116,7 +116,8 @@ def _prefetch(builder, pointer, count, itemsize):
     prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
     read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
     for offset in range(0, count, CACHE_LINE // itemsize):
-        builder.call(prefetch, [builder.bitcast(builder.gep(pointer, [_int(offset)]), byte_pointer), read, locality, data])
+        address = builder.bitcast(builder.gep(pointer, [_int(offset)]), byte_pointer)
+        builder.call(prefetch, [address, read, locality, data])
 
 
 @intrinsic
@@ -171,7 +172,7 @@ def row_sum(typingctx, out, row, x, column, width, indices, begin, end, weights,
 
 
 def _tile_loop(builder, edges, target, width, lanes, tiles, itemsize):
-    """Emit the loop over the edges of one row for ``tiles`` vectors of ``lanes`` columns; the last one ends at width."""
+    """Emit the loop over the edges of one row for ``tiles`` vectors of ``lanes`` columns, the last ending at width."""
     offsets = [_int(t * lanes) for t in range(tiles - 1)] + [builder.sub(width, _int(lanes))]
     zero = ir.Constant(ir.VectorType(edges["x"].type.pointee, lanes), [0.0] * lanes)
     before = builder.block

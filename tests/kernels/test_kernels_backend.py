@@ -188,3 +188,27 @@ def test_inputs_reach_the_loops_read_only():
     view = read_only(array)
     assert not view.flags.writeable and array.flags.writeable and np.shares_memory(view, array)
     assert positions(np.zeros(2, np.int16)).dtype == np.int64
+
+
+EVERY_WIDTH = """
+import hashlib
+import numpy as np
+from gnnkit import kernels as K
+rng = np.random.default_rng(0)
+ends = rng.integers(0, 50, (2, 700))
+indptr, indices, order = K.build_csr(ends[0], ends[1], num_receivers=50, num_senders=50)
+weights = rng.normal(size=(700, 2)).astype(np.float32)
+sums, dots = hashlib.sha256(), []
+for width in [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 40, 63, 64, 65, 96, 97, 128, 200, 256, 257, 300]:
+    x = rng.normal(size=(50, 2, width)).astype(np.float32)
+    single = np.ascontiguousarray(x[:, 0])
+    for result in (K.neighbour_sum(indptr, indices, x, weights), K.neighbour_sum(indptr, indices, single)):
+        sums.update(result.tobytes())
+    dots.append(float(np.abs(K.edge_dot(indptr, indices, single, single)).sum()))
+print(sums.hexdigest(), *(round(d, 1) for d in dots))
+"""
+
+
+def test_every_vector_width_gives_the_same_sums():
+    answers = {run(EVERY_WIDTH, GNNKIT_BACKEND=None, GNNKIT_SIMD=bits).stdout for bits in ("0", "128", "256", "512")}
+    assert len(answers) == 1 and next(iter(answers)).strip()

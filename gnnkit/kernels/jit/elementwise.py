@@ -8,16 +8,28 @@ import numpy as np
 
 from gnnkit.kernels.backend import jit
 
+GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+HASH_BLOCK = 512
+
 
 @jit
 def dropout(start, stop, state, threshold, scale, x, out):
-    """Keep x[p] * scale where output p of splitmix64 reaches the threshold."""
-    for p in range(start, stop):
-        z = state + np.uint64(p + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        out[p] = x[p] * scale if (z >= threshold and scale > 0) else x.dtype.type(0)
+    """Pairs start..stop: keep x[p] * scale where its half of output p // 2 of splitmix64 reaches the threshold."""
+    hashes = np.empty(HASH_BLOCK, np.uint64)
+    halves = hashes.view(np.uint32)
+    zero = x.dtype.type(0)
+    # in blocks: 64-bit hashes, then 32-bit comparisons; both loops become vector code, one loop over both does not
+    for first in range(start, stop, HASH_BLOCK):
+        count = min(HASH_BLOCK, stop - first)
+        block_state = state + np.uint64(first + 1) * GOLDEN_GAMMA
+        for q in range(count):
+            z = block_state + np.uint64(q) * GOLDEN_GAMMA
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            hashes[q] = z ^ (z >> np.uint64(31))
+        source, target = x[2 * first : 2 * (first + count)], out[2 * first : 2 * (first + count)]
+        for p in range(source.shape[0]):
+            target[p] = source[p] * scale if halves[p] >= threshold else zero
 
 
 @jit
@@ -32,8 +44,8 @@ def adam_update(start, stop, constants, grad, param, m, v):
 
 
 @jit
-def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
-    """Rows start..stop; overwrites loss and probabilities."""
+def subtract_row_top(start, stop, logits, labels, loss, shifted):
+    """Rows start..stop less their largest logit (0 where that is infinite); overwrites shifted and loss."""
     for i in range(start, stop):
         top = logits[i, 0]
         for c in range(1, logits.shape[1]):
@@ -41,10 +53,18 @@ def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
                 top = logits[i, c]
         if math.isinf(top):
             top = logits.dtype.type(0)
-        total = logits.dtype.type(0)
         for c in range(logits.shape[1]):
-            probabilities[i, c] = math.exp(logits[i, c] - top)
-            total += probabilities[i, c]
-        loss[i] = math.log(total) + (top - logits[i, labels[i]])
-        for c in range(logits.shape[1]):
-            probabilities[i, c] /= total
+            shifted[i, c] = logits[i, c] - top
+        loss[i] = -shifted[i, labels[i]]
+
+
+@jit
+def divide_by_row_sums(start, stop, loss, exponentials):
+    """Make rows start..stop sum to 1 in place; adds the logarithm of the sums to loss."""
+    for i in range(start, stop):
+        total = exponentials.dtype.type(0)
+        for c in range(exponentials.shape[1]):
+            total += exponentials[i, c]
+        loss[i] += math.log(total)
+        for c in range(exponentials.shape[1]):
+            exponentials[i, c] /= total

@@ -93,46 +93,55 @@ def segment_std(start, stop, indptr, values, out):
 
 
 @jit
-def finite_top(i, indptr, values, top):
-    """Largest value of segment i per feature, 0 where that is infinite: subtracting it never makes inf - inf."""
-    top[:] = -np.inf
-    for k in range(indptr[i], indptr[i + 1]):
-        for f in range(top.shape[0]):
-            value = values[k, f]
-            if value > top[f] or value != value:
-                top[f] = value
-    for f in range(top.shape[0]):
-        if math.isinf(top[f]):
-            top[f] = 0
+def subtract_top(start, stop, indptr, values, shifted, top):
+    """Values of segments start..stop less the largest of their segment, entry indptr[start] first in ``shifted``.
 
-
-@jit
-def segment_logsumexp(start, stop, indptr, values, out):
-    top = np.empty(out.shape[1], out.dtype)
+    Infinite tops count as 0: subtracting them would make inf - inf. Overwrites shifted and top (from segment start).
+    """
+    first = indptr[start]
     for i in range(start, stop):
-        finite_top(i, indptr, values, top)
-        out[i] = 0
+        largest = top[i - start]
+        largest[:] = -np.inf
         for k in range(indptr[i], indptr[i + 1]):
-            for f in range(out.shape[1]):
-                out[i, f] += math.exp(values[k, f] - top[f])
-        for f in range(out.shape[1]):
-            out[i, f] = top[f] + math.log(out[i, f])
+            for f in range(values.shape[1]):
+                value = values[k, f]
+                if value > largest[f] or value != value:
+                    largest[f] = value
+        for f in range(values.shape[1]):
+            if math.isinf(largest[f]):
+                largest[f] = 0
+        for k in range(indptr[i], indptr[i + 1]):
+            for f in range(values.shape[1]):
+                shifted[k - first, f] = values[k, f] - largest[f]
 
 
 @jit
-def segment_softmax(start, stop, indptr, values, out):
-    top = np.empty(out.shape[1], out.dtype)
-    total = np.empty(out.shape[1], out.dtype)
+def divide_by_sums(start, stop, indptr, exponentials):
+    """Make each segment sum to 1, in place; entry indptr[start] comes first."""
+    first = indptr[start]
+    total = np.empty(exponentials.shape[1], exponentials.dtype)
     for i in range(start, stop):
-        finite_top(i, indptr, values, top)
         total[:] = 0
-        for k in range(indptr[i], indptr[i + 1]):
-            for f in range(out.shape[1]):
-                out[k, f] = math.exp(values[k, f] - top[f])
-                total[f] += out[k, f]
-        for f in range(out.shape[1]):
+        for k in range(indptr[i] - first, indptr[i + 1] - first):
+            for f in range(total.shape[0]):
+                total[f] += exponentials[k, f]
+        for f in range(total.shape[0]):
             if total[f] == 0:  # nothing but -inf: no mass, zeros
                 total[f] = 1
-        for k in range(indptr[i], indptr[i + 1]):
-            for f in range(out.shape[1]):
-                out[k, f] /= total[f]
+        for k in range(indptr[i] - first, indptr[i + 1] - first):
+            for f in range(total.shape[0]):
+                exponentials[k, f] /= total[f]
+
+
+@jit
+def add_log_sums(start, stop, indptr, exponentials, out):
+    """Add the logarithm of each segment's sum to ``out`` (from segment start); entry indptr[start] comes first."""
+    first = indptr[start]
+    total = np.empty(exponentials.shape[1], exponentials.dtype)
+    for i in range(start, stop):
+        total[:] = 0
+        for k in range(indptr[i] - first, indptr[i + 1] - first):
+            for f in range(total.shape[0]):
+                total[f] += exponentials[k, f]
+        for f in range(total.shape[0]):
+            out[i - start, f] += math.log(total[f])

@@ -19,26 +19,25 @@ def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def dropout_constants(key: int, rate: float, dtype: np.dtype[Any]) -> tuple[np.uint64, np.uint64, Any]:
-    """State before position 0, threshold (a hash at or above it keeps) and scale of the kept elements.
+def dropout_constants(key: int, rate: float, dtype: np.dtype[Any]) -> tuple[np.uint64, np.uint32, Any]:
+    """State before position 0, threshold (half a hash at or above it keeps) and scale of the kept elements.
 
-    The key is hashed first, so that keys 1, 2, 3 do not give shifted copies of one pattern. Rate 1 needs no
-    threshold beyond 64 bits: its scale is 0.
+    The key is hashed first, so that keys 1, 2, 3 do not give shifted copies of one pattern. Needs a rate below 1.
     """
     start = splitmix64(np.array([(int(key) + _GOLDEN_GAMMA) & _MASK], np.uint64))[0]
-    threshold = np.uint64(min(int(rate * 2.0**64), _MASK))
-    scale = dtype.type(1.0 / (1.0 - rate) if rate < 1 else 0.0)
-    return start, threshold, scale
+    return start, np.uint32(int(rate * 2.0**32)), dtype.type(1.0 / (1.0 - rate))
 
 
 def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
     x = np.asarray(x)
-    start, threshold, scale = dropout_constants(key, rate, x.dtype)
-    positions = np.arange(1, x.size + 1, dtype=np.uint64)
-    kept = (splitmix64(start + positions * np.uint64(_GOLDEN_GAMMA)) >= threshold).reshape(x.shape)
     out = np.zeros(x.shape, x.dtype)
-    if rate < 1:
-        np.multiply(x, scale, out=out, where=kept)
+    if rate >= 1:
+        return out
+    start, threshold, scale = dropout_constants(key, rate, x.dtype)
+    counter = np.arange(1, x.size // 2 + 2, dtype=np.uint64)
+    halves = splitmix64(start + counter * np.uint64(_GOLDEN_GAMMA)).astype("<u8", copy=False).view("<u4")
+    kept = (halves[: x.size] >= threshold).reshape(x.shape)
+    np.multiply(x, scale, out=out, where=kept)
     return out
 
 
