@@ -15,6 +15,7 @@ from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.rules.reductions import kept_shape
 from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import InvalidArgumentError
+from gnnkit.kernels import blockwise
 
 
 @primitive
@@ -39,7 +40,7 @@ def relu(x: Any) -> Any:
 
 
 # a mask is multiplied, not chosen with np.where, which is four times slower on large arrays
-defvjp(relu, lambda g, y, x: g * (as_array(y) > 0), keep="y")
+defvjp(relu, lambda g, y, x: blockwise(lambda g, y: g * (as_array(y) > 0), g, y), keep="y")
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
@@ -71,11 +72,17 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 @primitive
 def _leaky_relu(x: Any, slope: float) -> Any:
-    return np.maximum(x, slope * x) if slope <= 1 else np.where(x > 0, x, slope * x)
+    if slope <= 1:
+        return blockwise(lambda x: np.maximum(x, slope * x), x)
+    return blockwise(lambda x: np.where(x > 0, x, slope * x), x)
 
 
 # with slope >= 0 the result has the sign of x
 def _leaky_relu_rule(g: Any, y: Any, x: Any, slope: float) -> Any:
+    return blockwise(_leaky_relu_adjoint, g, y, slope)
+
+
+def _leaky_relu_adjoint(g: Any, y: Any, slope: float) -> Any:
     positive = as_array(y) > 0
     if slope <= 1:
         return g * np.maximum(positive, y.dtype.type(slope))
@@ -113,11 +120,19 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 @primitive
 def _elu(x: Any, alpha: float) -> Any:
-    negative = alpha * np.expm1(np.minimum(x, 0))
-    return np.where(x > 0, x, negative) if alpha != 1 else np.maximum(x, negative)
+    return blockwise(_elu_value, x, alpha)
+
+
+def _elu_value(x: Any, alpha: float) -> Any:
+    negative = np.expm1(np.minimum(x, 0))
+    return np.where(x > 0, x, alpha * negative) if alpha != 1 else np.maximum(x, negative)
 
 
 def _elu_rule(g: Any, y: Any, x: Any, alpha: float) -> Any:
+    return blockwise(_elu_adjoint, g, y, alpha)
+
+
+def _elu_adjoint(g: Any, y: Any, alpha: float) -> Any:
     if alpha == 1 and not is_tensor(y):  # min(y + 1, 1) is the slope, and far cheaper than np.where
         return g * np.minimum(y + 1, 1)
     return np.where(as_array(y) > 0, g, g * (y + alpha))
@@ -137,10 +152,10 @@ def sigmoid(x: Any) -> Any:
     >>> gk.sigmoid(gk.tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0. , 0.5, 1. ])
     """
-    return np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.absolute(x)))
+    return blockwise(lambda x: np.exp(np.minimum(x, 0)) / (1.0 + np.exp(-np.absolute(x))), x)
 
 
-defvjp(sigmoid, lambda g, y, x: g * (y * (1 - y)), keep="y")
+defvjp(sigmoid, lambda g, y, x: blockwise(lambda g, y: g * (y * (1 - y)), g, y), keep="y")
 
 
 @primitive
@@ -153,7 +168,7 @@ def softplus(x: Any) -> Any:
     >>> gk.softplus(gk.tensor([-1000.0, 0.0, 1000.0]))
     Tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x)))
+    return blockwise(lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.absolute(x))), x)
 
 
 defvjp(softplus, lambda g, y, x: g * sigmoid(x), keep="0")
@@ -169,10 +184,10 @@ def tanh(x: Any) -> Any:
     >>> gk.tanh(gk.tensor([0.0]))
     Tensor([0.])
     """
-    return np.tanh(x)
+    return blockwise(np.tanh, x)
 
 
-defvjp(tanh, lambda g, y, x: g * (1 - y * y), keep="y")
+defvjp(tanh, lambda g, y, x: blockwise(lambda g, y: g * (1 - y * y), g, y), keep="y")
 
 
 def silu(x: Any) -> Any:
@@ -227,10 +242,14 @@ def gelu(x: Any) -> Any:
     >>> gk.gelu(gk.tensor([0.0, 1.0]))
     Tensor([0.        , 0.84134475])
     """
-    return x * _normal_cdf(x)
+    return blockwise(lambda x: x * _normal_cdf(x), x)
 
 
 def _gelu_rule(g: Any, y: Any, x: Any) -> Any:
+    return blockwise(_gelu_adjoint, g, x)
+
+
+def _gelu_adjoint(g: Any, x: Any) -> Any:
     return g * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)))
 
 

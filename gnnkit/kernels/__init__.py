@@ -10,6 +10,7 @@ from gnnkit.kernels.backend import jit as jit
 from gnnkit.kernels.backend import numba_is_usable as numba_is_usable
 from gnnkit.kernels.backend import set_notice as set_notice
 from gnnkit.kernels.backend import use_backend as use_backend
+from gnnkit.kernels.blocks import blockwise as blockwise
 from gnnkit.kernels.csr import build_csr as build_csr
 from gnnkit.kernels.csr import expand_indptr as expand_indptr
 from gnnkit.kernels.csr import stable_order as stable_order
@@ -18,6 +19,7 @@ from gnnkit.kernels.elementwise import adam_update as adam_update
 from gnnkit.kernels.elementwise import dropout as dropout
 from gnnkit.kernels.elementwise import parallel_ufunc as parallel_ufunc
 from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_entropy
+from gnnkit.kernels.memory import keep_freed_memory as keep_freed_memory
 from gnnkit.kernels.neighbours import edge_dot as edge_dot
 from gnnkit.kernels.neighbours import gather as gather
 from gnnkit.kernels.neighbours import neighbour_sum as neighbour_sum

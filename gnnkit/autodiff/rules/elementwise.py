@@ -155,12 +155,4 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
     return np.where(np.isfinite(values), x, np.nan_to_num(values, nan=nan, posinf=posinf, neginf=neginf))
 
 
-@implements(np.sinc)
-def sinc(x: Any) -> Any:
-    """`np.sinc`, sin(pi x) / (pi x); its value at 0 counts as a constant, which is right for the first derivative."""
-    at_zero = as_array(x) == 0
-    angle = np.where(at_zero, 1.0, x) * float(np.pi)
-    return np.where(at_zero, 1.0, np.sin(angle) / angle)
-
-
 STEPS.update({np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.around, np.heaviside})
