@@ -183,7 +183,6 @@ COMPOSED: list = [
     (np.clip, lambda a: np.clip(a, -0.5, 0.5) ** 2, apart(6)),
     (np.clip, lambda a: np.clip(a, None, 0.5), apart(6)),
     (np.nan_to_num, lambda a: np.nan_to_num(a / np.array([1.0, 2.0]), nan=3.0), normal(2)),
-    (np.sinc, np.sinc, positive(3)),
     (np.ravel, np.ravel, normal(2, 2)),
     (np.expand_dims, lambda a: np.expand_dims(a, (0, 2)), normal(2)),
     (np.squeeze, np.squeeze, normal(1, 2, 1)),
