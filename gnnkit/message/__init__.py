@@ -9,6 +9,7 @@ from gnnkit.message.blocks import broadcast_to_nodes as broadcast_to_nodes
 from gnnkit.message.blocks import graph_network as graph_network
 from gnnkit.message.blocks import pool_edges as pool_edges
 from gnnkit.message.blocks import pool_nodes as pool_nodes
+from gnnkit.message.extremes import neighbour_max as neighbour_max
 from gnnkit.message.memory import remember as remember
 from gnnkit.message.memory import remember_constant as remember_constant
 from gnnkit.message.ops import aggregate as aggregate

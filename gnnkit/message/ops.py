@@ -147,7 +147,7 @@ def gather_senders(topology: Topology, x: Any) -> Tensor:
     >>> gk.message.gather_senders(g.topology, np.array([1.0, 2.0, 4.0])).numpy()
     array([1., 2.])
     """
-    x = _rows_of(x, topology.num_senders, "x", "sender")
+    x = check_rows(x, topology.num_senders, "x", "sender")
     return as_tensor(_gather_senders(x, topology=topology))
 
 
@@ -176,7 +176,7 @@ def gather_receivers(topology: Topology, x: Any) -> Tensor:
     >>> gk.message.gather_receivers(g.topology, np.array([1.0, 2.0, 4.0])).numpy()
     array([2., 4.])
     """
-    x = _rows_of(x, topology.num_receivers, "x", "receiver")
+    x = check_rows(x, topology.num_receivers, "x", "receiver")
     return as_tensor(_gather_receivers(x, topology=topology))
 
 
@@ -211,9 +211,9 @@ def neighbour_sum(topology: Topology, x: Any, weights: Any = None) -> Tensor:
     >>> gk.message.neighbour_sum(g.topology, np.array([1.0, 2.0, 4.0]), weights=np.array([1.0, 0.5])).numpy()
     array([0., 3., 0.])
     """
-    x = _floating(_rows_of(x, topology.num_senders, "x", "sender"), "x")
+    x = check_floating(check_rows(x, topology.num_senders, "x", "sender"), "x")
     if weights is not None:
-        weights = _floating(_rows_of(weights, topology.num_edges, "weights", "edge"), "weights")
+        weights = check_floating(check_rows(weights, topology.num_edges, "weights", "edge"), "weights")
         heads_agree = weights.ndim == 1 or (weights.ndim == 2 and x.ndim == 3 and x.shape[1] == weights.shape[1])
         if not heads_agree:
             raise ShapeError(
@@ -256,8 +256,8 @@ def edge_dot(topology: Topology, receiver_x: Any, sender_x: Any) -> Tensor:
     >>> gk.message.edge_dot(g.topology, x, x).numpy()
     array([11.])
     """
-    receiver_x = _floating(_rows_of(receiver_x, topology.num_receivers, "receiver_x", "receiver"), "receiver_x")
-    sender_x = _floating(_rows_of(sender_x, topology.num_senders, "sender_x", "sender"), "sender_x")
+    receiver_x = check_floating(check_rows(receiver_x, topology.num_receivers, "receiver_x", "receiver"), "receiver_x")
+    sender_x = check_floating(check_rows(sender_x, topology.num_senders, "sender_x", "sender"), "sender_x")
     if receiver_x.shape[1:] != sender_x.shape[1:] or receiver_x.ndim not in (2, 3):
         raise ShapeError(
             "receiver_x and sender_x must both be [nodes, channels] or both [nodes, heads, channels]. Got "
@@ -303,7 +303,7 @@ def aggregate(topology: Topology, messages: Any, reducer: Reducer = "sum", *, to
     >>> gk.message.aggregate(g.topology, np.array([5.0, 7.0]), to="senders").numpy()
     array([5., 0., 7.])
     """
-    messages = _rows_of(messages, topology.num_edges, "messages", "edge")
+    messages = check_rows(messages, topology.num_edges, "messages", "edge")
     reduce = resolve_reducer(reducer)
     if to == "senders" and reducer == "sum" and messages.dtype.kind == "f":
         return as_tensor(_scatter_senders(messages, topology=topology))
@@ -344,14 +344,14 @@ def edge_softmax(topology: Topology, scores: Any) -> Tensor:
     >>> gk.message.edge_softmax(g.topology, np.log([1.0, 3.0])).numpy()
     array([0.25, 0.75])
     """
-    scores = _floating(_rows_of(scores, topology.num_edges, "scores", "edge"), "scores")
+    scores = check_floating(check_rows(scores, topology.num_edges, "scores", "edge"), "scores")
     return as_tensor(segment_softmax(scores, indptr=topology.indptr))
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
 
 
-def _rows_of(values: Any, count: int, name: str, unit: str) -> Any:
+def check_rows(values: Any, count: int, name: str, unit: str) -> Any:
     if isinstance(values, SparseMatrix):
         raise DTypeError(
             f"{name} must be dense: messages of sparse rows would fill up. Got {values!r}. "
@@ -366,7 +366,7 @@ def _rows_of(values: Any, count: int, name: str, unit: str) -> Any:
     return values
 
 
-def _floating(values: Any, name: str) -> Any:
+def check_floating(values: Any, name: str) -> Any:
     if values.dtype not in (np.float32, np.float64):
         raise DTypeError(
             f"{name} must hold float32 or float64 values. Got dtype {values.dtype}. "

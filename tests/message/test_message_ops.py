@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
-from gnnkit.message import REDUCERS, aggregate, edge_dot, edge_softmax, gather_receivers, gather_senders, neighbour_sum
+from gnnkit.message import (
+    REDUCERS,
+    aggregate,
+    edge_dot,
+    edge_softmax,
+    extremes,
+    gather_receivers,
+    gather_senders,
+    neighbour_max,
+    neighbour_sum,
+)
 
 # Node 3 receives nothing, node 4 is isolated, 1 -> 1 is a loop, 2 -> 0 is there twice.
 SENDERS, RECEIVERS = np.array([2, 0, 1, 2, 3, 0]), np.array([0, 1, 1, 0, 2, 2])
@@ -89,6 +99,7 @@ OPERATIONS = {
     "softmax": (edge_softmax, [("e", 2)]),
     "to senders": (partial(aggregate, to="senders"), [("e", 2)]),
     "max to senders": (partial(aggregate, reducer="max", to="senders"), [("e", 2)]),
+    "neighbour_max": (neighbour_max, [("s", 2)]),
     "attention": (attention, [("s", 2), ("r", 2)]),
 }
 
@@ -147,6 +158,30 @@ def test_adjoint_pairs(data):
     assert there == pytest.approx((x * aggregate(topology, e, to="senders").numpy()).sum(), abs=1e-10)
     there = (gather_receivers(topology, y).numpy() * e).sum()
     assert there == pytest.approx((y * aggregate(topology, e).numpy()).sum(), abs=1e-10)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1 << 22])
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("trailing", [(), (2,), (2, 2), (0,)])
+def test_maximum_in_chunks_is_the_maximum(chunk, topology, trailing, rng, monkeypatch):
+    monkeypatch.setattr(extremes, "CHUNK", chunk)
+    x = rng.integers(-2, 2, size=(topology.num_senders, *trailing)).astype(float)  # with ties
+    expected = aggregate(topology, gather_senders(topology, x), "max").numpy()
+    np.testing.assert_array_equal(neighbour_max(topology, x).numpy(), expected)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1 << 22])
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_gradient_of_the_maximum_in_chunks(chunk, topology, rng, monkeypatch):
+    monkeypatch.setattr(extremes, "CHUNK", chunk)
+    x = rng.integers(-2, 2, size=(topology.num_senders, 3)).astype(float)
+    seed = rng.normal(size=(topology.num_receivers, 3))
+    gradients = []
+    for operation in (neighbour_max, lambda t, x: aggregate(t, gather_senders(t, x), "max")):
+        leaf = gk.tensor(x, requires_grad=True)
+        operation(topology, leaf).backward(seed)
+        gradients.append(leaf.grad.numpy())
+    np.testing.assert_allclose(*gradients, atol=1e-15)
 
 
 def test_known_softmax():

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.message import aggregate, gather_senders, neighbour_sum
+from gnnkit.message import aggregate, neighbour_max, neighbour_sum
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, mean_weights
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
@@ -58,7 +58,7 @@ class _TwoWeights(Convolution):
     def _reduced(self, graph: Graph, x: Any, weights: Any) -> Tensor:
         topology = graph.topology
         if self.reducer == "max":
-            return aggregate(topology, gather_senders(topology, require_dense(x, self)), "max")
+            return neighbour_max(topology, require_dense(x, self))
         if self.reducer == "mean" and weights is None:
             return neighbour_sum(topology, x, mean_weights(topology, x.dtype))
         if self.reducer == "mean":
@@ -101,9 +101,10 @@ class SAGEConv(_TwoWeights):
 
     Notes
     -----
-    Mean and sum make no array of one row per edge and multiply before or after, whichever is cheaper; the maximum
-    gathers ``[num_edges, in_channels]``. A node without incoming edges aggregates to 0. Messages follow the edges: on a
-    directed graph a node sees its senders only. A self-loop makes a node its own neighbour; parallel edges count each.
+    No array of one row per edge is made. Mean and sum multiply before or after the aggregation, whichever is cheaper;
+    the maximum comes before the product. The aggregation of constant input features is remembered. A node without
+    incoming edges aggregates to 0. Messages follow the edges: on a directed graph a node sees its senders only. A
+    self-loop makes a node its own neighbour; parallel edges count each.
 
     Differences from the paper: all neighbours instead of a sample; "max" is the maximum of the features themselves,
     without the layer before it; the output is not normalised to unit length. Concatenating ``[x_i, aggregate]`` before
