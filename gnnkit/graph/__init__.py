@@ -23,3 +23,4 @@ from gnnkit.graph.scipy_door import from_scipy as from_scipy
 from gnnkit.graph.scipy_door import to_scipy as to_scipy
 from gnnkit.graph.topology import Topology as Topology
 from gnnkit.graph.transforms import gcn_normalised as gcn_normalised
+from gnnkit.graph.transforms.normalise import with_remaining_loops as with_remaining_loops

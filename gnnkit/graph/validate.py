@@ -51,7 +51,12 @@ def entry_label(graph: Graph, level: str, row: int) -> str:
     if level == "nodes":
         return node_label(graph.origin, row)
     topology = graph.topology
+    position = int(topology.edge_order[row])
+    partner = getattr(graph.origin, "partner", None)
+    if partner is not None:  # speak of an undirected edge as it was given
+        position = min(position, int(partner[position]))
+    row = int(topology.caller_order[position])
     sender, receiver = int(topology.senders[row]), int(topology.receivers[row])
     names = getattr(graph.origin, "node_names", None)
     ends = f"{sender} -> {receiver}" if names is None else f"{names[sender]!r} -> {names[receiver]!r}"
-    return f"edge {int(topology.edge_order[row])} ({ends})"
+    return f"edge {position} ({ends})"

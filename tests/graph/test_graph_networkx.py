@@ -92,7 +92,7 @@ def assert_lossless(G, H):
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_round_trip_is_lossless(cls, data):
     G = data.draw(networkx_graphs(cls))
@@ -238,6 +238,14 @@ def test_nan_is_named_by_the_nodes_name():
     with pytest.raises(InvalidFeatureError, match=r"field 'f' has a NaN at node 'bob' \(index 1\)"):
         gk.from_networkx(G)
     assert np.isnan(gk.to_networkx(gk.from_networkx(G, allow_nan=True)).nodes["bob"]["f"])
+
+
+def test_nan_on_an_undirected_edge_is_named_as_it_was_given():
+    G = nx.Graph()
+    G.add_edge("z", "y", w=1.0)
+    G.add_edge("z", "a", w=float("nan"))
+    with pytest.raises(InvalidFeatureError, match=r"field 'w' has a NaN at edge 1 \('z' -> 'a'\)"):
+        gk.from_networkx(G)
 
 
 def test_undirected_edges_that_came_to_differ_are_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gnnkit as gk
@@ -30,7 +30,6 @@ def tables(draw):
     return frame.astype({"count": "int64", "km": "float64", "open": bool, "from": object, "to": object, "note": object})
 
 
-@settings(deadline=None)
 @given(tables(), st.booleans())
 def test_round_trip(table, directed):
     g = gk.from_pandas(table, source="from", target="to", directed=directed)

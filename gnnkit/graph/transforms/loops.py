@@ -112,7 +112,7 @@ def _filled(name: str, value: Any, fill: Any, count: int) -> np.ndarray:
         )
     dtype = np.result_type(array.dtype, item.dtype) if array.dtype.kind in "US" else array.dtype
     try:
-        rows = np.broadcast_to(item.astype(dtype), (count, *array.shape[1:]))
+        row = np.broadcast_to(item.astype(dtype), array.shape[1:])
     except ValueError:
         raise InvalidFeatureError(
             f"fill must fit a row of each edge field. The field {name!r} has rows of shape {array.shape[1:]}, "
@@ -124,4 +124,4 @@ def _filled(name: str, value: Any, fill: Any, count: int) -> np.ndarray:
             f"fill is {fill!r}. "
             f"Pass fill={{{name!r}: value}} with one that fits, or convert the field."
         )
-    return rows
+    return np.broadcast_to(row, (count, *array.shape[1:]))

@@ -88,9 +88,9 @@ def partners(topology: Topology) -> np.ndarray:
     begins = np.append(True, backward[1:] != backward[:-1])
     rank = positions - np.maximum.accumulate(np.where(begins, positions, 0))
     seat = np.searchsorted(forward, backward) + rank
-    clipped = np.minimum(seat, len(forward) - 1)
+    there = forward[np.minimum(seat, len(forward) - 1)] == backward
     found = np.empty(len(forward), np.int64)
-    found[by_sender] = np.where(forward[clipped] == backward, clipped, -1)
+    found[by_sender] = np.where(there & (seat < len(forward)), seat, -1)
     return found
 
 
