@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODELS = ("gcn", "sage", "gat", "gatv2", "gin", "sgc", "appnp", "cheb", "graphconv", "mlp")
 HYPER = "Hyper-parameters (default: those of the paper for this data set)"
 OUT = "What to write"
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @fails_clearly
@@ -101,8 +102,7 @@ def train(
                    --nodes nodes.csv --id id --label y --features 'f_*'
     """
     check_writable(save, plot, json, checkpoint)
-    if plot is not None and importlib.util.find_spec("matplotlib") is None:
-        raise require_package("matplotlib", "plot", "--plot")
+    check_picture(plot)
     if resume and checkpoint is None:
         raise InvalidArgumentError(
             "--resume goes on from a checkpoint. Got no --checkpoint. Add --checkpoint FILE, the file of the first run."
@@ -117,7 +117,7 @@ def train(
     problem = load_problem(files, columns, Shares(val_share, test_share, split_seed))
     typed = {"hidden": hidden, "layers": layers, "dropout": dropout, "lr": lr, "weight_decay": weight_decay}
     typed |= {"epochs": epochs, "patience": patience}
-    changes = {**own_graph_values(problem), **{name: value for name, value in typed.items() if value is not None}}
+    changes = {**values_from_graph(problem), **{name: value for name, value in typed.items() if value is not None}}
 
     tell = note if str(json) == "-" else say
     tell(outcome.describe(problem, model, preset(model, problem.dataset, **changes)))
@@ -150,8 +150,27 @@ def _tell_seed(number: int, accuracy: float) -> None:
     note(f"seed {number}: test {100 * accuracy:.1f} %")
 
 
-def own_graph_values(problem: Problem) -> dict[str, Any]:
-    """Hyper-parameters that follow from the graph: a recipe has scaled its columns already, weights are in a field."""
-    if problem.files is None:
-        return {}
-    return {"normalize": None, **({"edge_weight": "weight"} if problem.files.weight is not None else {})}
+def check_picture(plot: Path | None) -> None:
+    """Refuse a picture that could not be drawn, before any work is done for it."""
+    if plot is None:
+        return
+    if plot.suffix.lower() not in PICTURES:
+        raise InvalidArgumentError(
+            f"The training curve is written as one of: {', '.join(PICTURES)}. Got --plot '{plot}'. Change its ending."
+        )
+    if importlib.util.find_spec("matplotlib") is None:
+        raise require_package("matplotlib", "plot", "--plot")
+
+
+def values_from_graph(problem: Problem) -> dict[str, Any]:
+    """Return the hyper-parameters that follow from the graph.
+
+    A recipe has scaled the columns of an own graph already, its weights are in a field, and nothing can be monitored
+    where there are no validation nodes.
+    """
+    values: dict[str, Any] = {}
+    if problem.files is not None:
+        values["normalize"] = None
+        if problem.files.weight is not None:
+            values["edge_weight"] = "weight"
+    return values if problem.counts()["val"] else {**values, "monitor": None, "patience": None}

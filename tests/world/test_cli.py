@@ -79,7 +79,7 @@ def test_data_list_and_show() -> None:
 def test_train_on_a_data_set_says_accuracy_and_what_next(folder: Path) -> None:
     text = works("train karate --epochs 30")
     assert "34 nodes, 156 directed edges" in text
-    assert "public split: 2 train, 0 val, 32 test" in text
+    assert "public split: 2 train, 0 val, 32 test" in text and "monitor" not in text
     assert "Accuracy  test" in text
     assert "gnnkit train karate --model gat" in text
     assert new_files(folder) == set()
@@ -212,6 +212,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(folder: Pat
         result = gnnkit(f"train karate {option} {place}")
         assert result.exit_code == 2 and text in result.stderr
         assert "Accuracy" not in result.output
+    picture = gnnkit("train karate --plot curve.txt --save m.safetensors")
+    assert picture.exit_code == 2 and "one of: .png, .svg, .pdf" in picture.stderr and not new_files(folder)
     same = gnnkit("train karate --save a.x --json a.x")
     assert same.exit_code == 2 and "a file of its own" in same.stderr
 
