@@ -173,24 +173,34 @@ def _node_names(
         limit = as_count(num_nodes, "num_nodes")
         check_endpoints(senders, receivers, num_senders=limit, num_receivers=limit)
         return None, limit, senders, receivers
-    ends = edges[source].tolist(), edges[target].tolist()
     _refuse_missing(edges, source, target)
+    codes, occurring = _distinct(edges[source], edges[target])
     if nodes is None:
-        names = tuple(dict.fromkeys(name for pair in zip(*ends) for name in pair))
+        names = occurring
     else:
         names = _table_names(nodes, node_id)
-    index = {name: i for i, name in enumerate(names)}
-    found = [np.fromiter((index.get(name, -1) for name in side), np.int64, len(side)) for side in ends]
-    unknown = (found[0] < 0) | (found[1] < 0)
+        index = {name: i for i, name in enumerate(names)}
+        codes = np.array([index.get(name, -1) for name in occurring], np.int64)[codes]
+    unknown = (codes < 0).any(axis=1)
     if unknown.any():
         row = int(np.argmax(unknown))
-        side, column = (0, source) if found[0][row] < 0 else (1, target)
+        column = source if codes[row, 0] < 0 else target
         raise InvalidGraphError(
-            f"Every end of an edge must be a row of the node table. Edge {row} has {column}={ends[side][row]!r}, "
-            f"which is not among its {len(names)} names. Add the node, or correct the edge."
+            "Every end of an edge must be a row of the node table. "
+            f"Edge {row} has {column}={edges[column].tolist()[row]!r}, which is not among its {len(names)} names. Add the node, or correct the edge."
         )
     plain = all(type(name) is int and name == i for i, name in enumerate(names))
-    return None if plain else names, len(names), found[0], found[1]
+    return None if plain else names, len(names), codes[:, 0], codes[:, 1]
+
+
+def _distinct(sources: pd.Series, targets: pd.Series) -> tuple[np.ndarray, tuple[Hashable, ...]]:
+    """Names in order of first appearance, and for both ends of every edge which of them it is [num_edges, 2]."""
+    if sources.dtype == targets.dtype and isinstance(sources.dtype, np.dtype) and sources.dtype.kind in "iu":
+        flat = np.stack([sources.to_numpy(), targets.to_numpy()], axis=1).ravel()
+    else:
+        flat = _object_array([name for pair in zip(sources.tolist(), targets.tolist()) for name in pair])
+    codes, occurring = _pandas().factorize(flat)
+    return codes.astype(np.int64).reshape(-1, 2), tuple(occurring.tolist())
 
 
 def _refuse_missing(edges: pd.DataFrame, source: str, target: str) -> None:
