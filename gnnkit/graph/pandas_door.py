@@ -187,7 +187,8 @@ def _node_names(
         column = source if codes[row, 0] < 0 else target
         raise InvalidGraphError(
             "Every end of an edge must be a row of the node table. "
-            f"Edge {row} has {column}={edges[column].tolist()[row]!r}, which is not among its {len(names)} names. Add the node, or correct the edge."
+            f"Edge {row} has {column}={edges[column].tolist()[row]!r}, which is not among "
+            f"its {len(names)} names. Add the node, or correct the edge."
         )
     plain = all(type(name) is int and name == i for i, name in enumerate(names))
     return None if plain else names, len(names), codes[:, 0], codes[:, 1]
