@@ -92,8 +92,7 @@ class Evaluator:
         self._targets: dict[str, NDArray[Any]] = {}
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """The row ``{"val_loss": ..., "val_accuracy": ..., "test_loss": ...}``; leaves the model in eval mode."""
-        model.eval()
+        """The row ``{"val_loss": ..., "val_accuracy": ..., "test_loss": ...}``; the caller sets the mode."""
         row: dict[str, float] = {}
         outputs: dict[int, Any] = {}
         with no_grad():
@@ -152,6 +151,6 @@ def evaluate(
     function, default = resolve_loss(loss)
     evaluator = Evaluator({"": as_tasks(data, "data")}, function, resolve_metrics(metrics, default))
     training = model.training
-    row = evaluator(model)
+    row = evaluator(model.eval())
     model.train(training)
     return {name.lstrip("_"): value for name, value in row.items()}

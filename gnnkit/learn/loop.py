@@ -161,17 +161,18 @@ def fit(
         with InterruptGuard() as guard:
             while not finished:
                 epoch, start = len(history), time.perf_counter()
-                model.train()
+                parts.mode(training=True)
                 train_loss = _train_epoch(model, batches.epoch(data_rng), loss_function, optim, clip_norm)
                 row = {"train_loss": train_loss, "lr": float(optim.lr)}
                 _check_finite(train_loss, epoch)
                 evaluated = (epoch + 1) % eval_every == 0 or epoch + 1 == epochs
                 if evaluated and sets:
+                    parts.mode(training=False)
                     row.update(evaluator(model))
                 if stopping is None or (evaluated and stopping.update(row)):
                     history.best_epoch = epoch
                     if stopping is not None and restore_best:
-                        best = model.state_dict()
+                        best = parts.weights()
                 if scheduler is not None:
                     scheduler.step(_watched(row, history, stopping))
                 row["seconds"] = time.perf_counter() - start
@@ -294,7 +295,21 @@ class _Parts:
 
     def __init__(self, model: Any, optim: Any, scheduler: Any, stopping: Any, data_rng: np.random.Generator) -> None:
         self.model, self.data_rng = model, data_rng
+        # Walking the tree of modules costs more than a small layer: look once, not every epoch.
+        self._modules, self._parameters = list(model.modules()), list(model.named_parameters())
+        self._has_buffers = any(True for _ in model.named_buffers())
         self.stateful = {"optimizer": optim, "schedule": scheduler, "stopping": stopping}
+
+    def mode(self, *, training: bool) -> None:
+        """What ``model.train(training)`` does."""
+        for module in self._modules:
+            module.training = training
+
+    def weights(self) -> dict[str, Any]:
+        """What ``model.state_dict()`` returns: a copy."""
+        if self._has_buffers:
+            return self.model.state_dict()
+        return {name: parameter.data.copy() for name, parameter in self._parameters}
 
     def state(self, history: History, best: dict[str, Any] | None) -> dict[str, Any]:
         return {
