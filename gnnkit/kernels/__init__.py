@@ -28,6 +28,8 @@ from gnnkit.kernels.parallel import get_num_threads as get_num_threads
 from gnnkit.kernels.parallel import parallel_rows as parallel_rows
 from gnnkit.kernels.parallel import run_chunks as run_chunks
 from gnnkit.kernels.parallel import set_num_threads as set_num_threads
+from gnnkit.kernels.products import matmul as matmul
+from gnnkit.kernels.products import single_threaded_blas as single_threaded_blas
 from gnnkit.kernels.segments import segment_logsumexp as segment_logsumexp
 from gnnkit.kernels.segments import segment_max as segment_max
 from gnnkit.kernels.segments import segment_mean as segment_mean

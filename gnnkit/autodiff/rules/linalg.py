@@ -6,19 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff.nodes import defvjp, implements
+from gnnkit.autodiff.nodes import defvjp, implements, op_of
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
-
+from gnnkit.kernels import matmul as array_matmul
 
 # --- products ---------------------------------------------------------------------------------------------------
+op_of(np.matmul).forward = array_matmul  # large products of arrays: the same bits for every number of threads
+
+
+def _product(a: Any, b: Any) -> Any:
+    return array_matmul(a, b) if type(a) is type(b) is np.ndarray else np.matmul(a, b)
+
+
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return g * b if b.ndim == 1 else np.matmul(b, g[..., None])[..., 0]
     if b.ndim == 1:
         return g[..., None] * b
-    return np.matmul(g, np.swapaxes(b, -1, -2))
+    return _product(g, np.swapaxes(b, -1, -2))
 
 
 def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -26,7 +33,7 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
         return g * a if a.ndim == 1 else np.matmul(np.swapaxes(a, -1, -2), g[..., None])[..., 0]
     if a.ndim == 1:
         return a[:, None] * g[..., None, :]
-    return np.matmul(np.swapaxes(a, -1, -2), g)
+    return _product(np.swapaxes(a, -1, -2), g)
 
 
 defvjp(np.matmul, _matmul_left, _matmul_right, keep="01")

@@ -1,0 +1,120 @@
+"""Dense matrix products with the same bits for every number of threads, ours and BLAS's. Imports only floor 0.
+
+BLAS is the right tool for dense products, but how it cuts a product among its threads can change the last bits, and its
+threads wait for each other by spinning, which ruins a busy machine. So large products are cut here, into pieces that
+depend on the shapes alone; each piece is one single-threaded BLAS call, and our own pool shares them out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnkit.kernels import backend
+from gnnkit.kernels.arrays import FAST_FLOATS
+from gnnkit.kernels.parallel import run_chunks
+
+# Multiplications from which BLAS may use several threads (OpenBLAS: 2**18): smaller products are left to it whole.
+LARGE = 1 << 17
+# Multiplications of a piece: some 0.3 ms, long beside waking a thread, short beside the whole.
+PIECE = 1 << 24
+
+_lock = threading.Lock()
+_depth = 0
+_before: list[int] = []
+
+
+@functools.cache
+def _blas() -> list[Any]:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+@contextlib.contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Let every BLAS call inside run on its caller's thread alone; the last of overlapping blocks restores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> with K.single_threaded_blas():
+    ...     product = np.eye(2) @ np.ones((2, 1))
+    """
+    global _depth
+    with _lock:
+        _depth += 1
+        if _depth == 1:
+            _before[:] = [library.get_num_threads() for library in _blas()]
+            for library in _blas():
+                library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                for library, count in zip(_blas(), _before):
+                    library.set_num_threads(count)
+
+
+def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """``np.matmul``; large products of two matrices have the same bits for every number of threads.
+
+    Parameters
+    ----------
+    a, b : array
+        Any shapes that ``np.matmul`` takes. Cut are matrices [rows, inner] and [inner, columns] of one float dtype.
+
+    Returns
+    -------
+    array
+
+    Notes
+    -----
+    A product with many rows is cut by rows, which changes no sum. One whose inner axis is much longer than its rows
+    (the gradient of a weight: features transposed times adjoints) is cut along that axis, and the partial products
+    are added in order: sums are then rounded differently from one BLAS call, and a little better.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    if not (type(a) is type(b) is np.ndarray and a.ndim == b.ndim == 2 and a.dtype == b.dtype):
+        return np.matmul(a, b)
+    (rows, inner), columns = a.shape, b.shape[1]
+    work = rows * inner * columns
+    if work < LARGE or inner != len(b) or a.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return np.matmul(a, b)
+    with single_threaded_blas():
+        if inner > 4 * rows:
+            return _cut_inner(a, b, _step(4 * PIECE, rows * columns, inner))
+        return _cut_rows(a, b, _step(PIECE, inner * columns, rows))
+
+
+def _step(piece: int, work: int, length: int) -> int:
+    """Length of a piece: a multiple of 64, so that BLAS's own tiles are full."""
+    return min(max(piece // work // 64 * 64, 64), length)
+
+
+def _cut_rows(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
+    out = np.empty((len(a), b.shape[1]), a.dtype)
+    run_chunks(lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), [*range(0, len(a), step), len(a)])
+    return out
+
+
+def _cut_inner(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
+    parts = np.empty((-(-len(b) // step), len(a), b.shape[1]), a.dtype)
+    bounds = [*range(0, len(b), step), len(b)]
+    run_chunks(lambda i, j: np.matmul(a[:, i:j], b[i:j], out=parts[i // step]), bounds)
+    return parts[0] if len(parts) == 1 else np.add.reduce(parts, axis=0)
