@@ -110,11 +110,11 @@ def _multiply_add(builder, a, b, c):
 
 
 def _prefetch(builder, pointer, count, itemsize):
-    """Ask for ``count`` numbers at ``pointer``, for the second-level cache (the first is too small to hold them)."""
+    """Ask for ``count`` numbers at ``pointer`` to come into the first-level cache."""
     byte_pointer = ir.IntType(8).as_pointer()
     signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
     prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-    read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
+    read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 3), ir.Constant(INT32, 1)
     for offset in range(0, count, CACHE_LINE // itemsize):
         address = builder.bitcast(builder.gep(pointer, [_int(offset)]), byte_pointer)
         builder.call(prefetch, [address, read, locality, data])
@@ -182,8 +182,8 @@ def _tile_loop(builder, edges, target, width, lanes, tiles, itemsize):
     builder.position_at_end(body)
     k = builder.phi(INT64)
     sums = [builder.phi(zero.type) for _ in range(tiles)]
-    # the row of an edge further on, across row ends too; for rows of one cache line the processor does well alone
-    if tiles * lanes * itemsize > CACHE_LINE:
+    # the features of an edge further on, across row ends too; less than a cache line is not worth the instructions
+    if tiles * lanes * itemsize >= CACHE_LINE:
         with builder.if_then(builder.icmp_signed(">", edges["ahead"], _int(0))):
             next_k = builder.add(k, edges["ahead"])
             next_k = builder.select(builder.icmp_signed("<", next_k, edges["last"]), next_k, edges["last"])

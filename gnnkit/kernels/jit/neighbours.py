@@ -7,7 +7,8 @@ from gnnkit.kernels.backend import jit
 
 # With features larger than this (a typical second-level cache) the rows to come are fetched ahead of their use.
 PREFETCH_BYTES = 1 << 20
-PREFETCH_EDGES = 10
+PREFETCH_EDGES = 12
+PREFETCH_NARROW_EDGES = 20  # for rows of one or two cache lines: more of them are on their way at a time
 
 
 @jit
@@ -15,7 +16,9 @@ def vector_neighbour_sum(start, stop, indptr, indices, weights, weighted, block,
     """Rows start..stop of the weighted neighbour sum; weights [E, H] (one head: H = 1), x and out [.., H * C]."""
     heads = weights.shape[1]
     channels = x.shape[1] // heads
-    ahead = PREFETCH_EDGES if x.size * x.itemsize > PREFETCH_BYTES else 0
+    ahead = PREFETCH_EDGES if block * x.itemsize > 128 else PREFETCH_NARROW_EDGES
+    if x.size * x.itemsize <= PREFETCH_BYTES:
+        ahead = 0
     for first in range(0, channels, block):
         width = min(block, channels - first)
         for i in range(start, stop):
