@@ -245,6 +245,31 @@ class _NetworkEstimator(NodeEstimator):
             output = self.model_(features)
             return np.asarray(as_array(output.x if isinstance(output, Graph) else output))[ids]
 
+    def embed(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
+        """What the network knows about the nodes ``X`` before its last layer, [n, channels]: for maps and other models.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the network is not a Sequential: then only you know which values to look at.
+        """
+        self._check_fitted()
+        if not isinstance(self.model_, nn.Sequential):
+            raise InvalidArgumentError(
+                f"embed reads a gk.nn.Sequential up to its last layer. The model is a {type(self.model_).__name__}. "
+                "Call its parts yourself: model_.part(graph)."
+            )
+        layers = list(self.model_)
+        last = max((i for i, layer in enumerate(layers) if any(True for _ in layer.parameters())), default=0)
+        chosen = self._the_graph(graph)
+        ids, state = self._ids(X, chosen), self._features(chosen)
+        self.model_.eval()
+        with no_grad():
+            for layer in layers[:last]:
+                state = layer(state)
+        x = state.x.toarray() if hasattr(state.x, "toarray") else as_array(state.x)
+        return np.asarray(x)[ids]
+
     def with_graph(self, graph: Graph) -> Self:
         """The same fitted estimator, predicting on another graph with the same kind of features (inductive use)."""
         return self._with_graph(graph)
@@ -352,6 +377,10 @@ class NodeClassifier(ClassifierMixin, _NetworkEstimator):
         logits = self._outputs(X, graph)
         scaled = np.exp(logits - logits.max(axis=1, keepdims=True)) if logits.size else logits
         return scaled / scaled.sum(axis=1, keepdims=True)
+
+    def decision_function(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
+        """Scores before the softmax [n, num_classes]; arguments as in :meth:`predict_proba`."""
+        return self._outputs(X, graph)
 
     def predict(self, X: ArrayLike | None = None, *, graph: Graph | None = None) -> NDArray[Any]:
         """The most likely class of the nodes ``X`` (default: all nodes); ``graph`` as in :meth:`predict_proba`."""

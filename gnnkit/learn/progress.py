@@ -26,7 +26,7 @@ class ProgressLine:
         Text in front of the bar.
     """
 
-    def __init__(self, total: int, *, enabled: bool | None = None, label: str = "training", done: int = 0) -> None:
+    def __init__(self, total: int, *, enabled: bool | None = None, label: str = "epoch", done: int = 0) -> None:
         self.enabled = sys.stderr.isatty() if enabled is None else enabled
         self._total, self._label, self._done = total, label, done
         self._bar: Any = None
@@ -43,18 +43,24 @@ class ProgressLine:
     def _draw(self, epoch: int, row: dict[str, float]) -> None:
         if self._bar is None:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[numbers]}"), console=Console(stderr=True), auto_refresh=False,
-            )  # fmt: skip
+            self._bar = Progress(  # fits 80 columns
+                TextColumn("{task.description}"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=16),
+                TextColumn("{task.fields[numbers]}"),
+                console=Console(stderr=True),
+                auto_refresh=False,
+            )
             self._task = self._bar.add_task(self._label, total=self._total, completed=self._done, numbers="")
             self._bar.start()
+        shown = {name: value for name, value in row.items() if name.startswith(("train_loss", "val_"))}
         numbers = "  ".join(
-            f"{name} {value:.4f}" for name, value in row.items()
-            if name not in ("seconds", "lr") and not math.isnan(value)
-        )  # fmt: skip
+            f"{name.removeprefix('train_').replace('_', ' ')} {value:.3f}"
+            for name, value in list(shown.items())[:3]
+            if not math.isnan(value)
+        )
         self._bar.update(self._task, completed=epoch, numbers=numbers)
         self._bar.refresh()
 

@@ -305,6 +305,20 @@ def test_bad_settings_are_refused_with_advice():
         NodeRegressor(GRAPH).fit(IDS, ["a"] * 6)
 
 
+def test_embedding_is_the_state_before_the_last_layer():
+    model = NodeClassifier(GRAPH, model="gcn", hidden=5, **FAST).fit(IDS, SIDE[IDS])
+    z = model.embed([0, 7])
+    assert z.shape == (2, 5) and (z >= 0).all()  # after the ReLU
+    assert np.array_equal(model.embed()[[0, 7]], z)
+    last = model.model_[4]
+    assert np.allclose(last(GRAPH.replace(x=model.embed())).x.data, model.decision_function(), atol=1e-6)
+    assert np.array_equal(model.decision_function().argmax(axis=1), model.predict())
+    assert NodeClassifier(GRAPH, model="sgc", **FAST).fit(IDS, SIDE[IDS]).embed().shape == (12, 3)
+    other = NodeClassifier(GRAPH, model=lambda i, o: gk.nn.Linear(i, o), **FAST).fit(IDS, SIDE[IDS])
+    with pytest.raises(InvalidArgumentError, match="The model is a Linear"):
+        other.embed()
+
+
 def test_regression_of_several_targets_keeps_their_unit():
     x = GRAPH.x[:, :1].astype(float)
     y = np.column_stack([1000 + 100 * x[:, 0], -x[:, 0]])
@@ -376,3 +390,13 @@ def test_propagation_refuses_what_it_cannot_use():
         label_propagation(g, [0, 1, 0], mask=[0], method="spredding")
     with pytest.raises(UnknownFieldError):
         label_propagation(g, [0, 1, 0], mask=[0], edge_weight="w")
+
+
+def test_everything_works_without_scikit_learn(monkeypatch):
+    import sys
+
+    for name in [name for name in sys.modules if name == "sklearn" or name.startswith("sklearn.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    model = NodeClassifier(GRAPH, **FAST).fit(IDS, SIDE[IDS])
+    assert model.score(IDS, SIDE[IDS]) >= 0.5 and model.get_params()["lr"] == 0.05
