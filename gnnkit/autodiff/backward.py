@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gnnkit import kernels
 from gnnkit.autodiff.nodes import Leaf, Node, recording
 from gnnkit.autodiff.tensors import Tensor, as_array, recorded
 from gnnkit.errors import GradientError, ShapeError
@@ -99,9 +100,12 @@ def reverse(
             elif create_graph:
                 adjoints[parent] = previous + new
             elif parent in owned:
-                np.add(previous, new, out=previous)
+                if previous.ndim:
+                    kernels.add_in_place(previous, new)
+                else:
+                    np.add(previous, new, out=previous)
             else:
-                total = adjoints[parent] = np.add(previous, new)
+                total = adjoints[parent] = kernels.blockwise(np.add, previous, new)
                 if type(total) is np.ndarray:
                     owned.add(parent)
         owned.discard(node)

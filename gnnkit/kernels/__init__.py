@@ -10,7 +10,9 @@ from gnnkit.kernels.backend import jit as jit
 from gnnkit.kernels.backend import numba_is_usable as numba_is_usable
 from gnnkit.kernels.backend import set_notice as set_notice
 from gnnkit.kernels.backend import use_backend as use_backend
+from gnnkit.kernels.blocks import add_in_place as add_in_place
 from gnnkit.kernels.blocks import blockwise as blockwise
+from gnnkit.kernels.blocks import column_sums as column_sums
 from gnnkit.kernels.csr import build_csr as build_csr
 from gnnkit.kernels.csr import expand_indptr as expand_indptr
 from gnnkit.kernels.csr import stable_order as stable_order

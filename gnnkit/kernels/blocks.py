@@ -1,4 +1,4 @@
-"""Element-wise numpy code over large arrays, block by block: each block stays in cache and threads share the blocks.
+"""Plain numpy code over large arrays, block by block: each block stays in cache and threads share the blocks.
 
 A composite such as ``np.maximum(x, np.expm1(np.minimum(x, 0)))`` passes over memory once per operation; over blocks
 it passes once. numpy releases the GIL, so plain Python threads help. Imports only floor 0.
@@ -68,3 +68,59 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
 
     run_chunks(fill, [*range(BLOCK, first.size, BLOCK), first.size])
     return out
+
+
+def add_in_place(rows: np.ndarray, other: np.ndarray) -> None:
+    """Write ``rows + other`` into ``rows`` [num_rows, ...]; ``other`` has its shape, or is one row [...].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> rows = np.zeros((2, 2))
+    >>> K.add_in_place(rows, np.array([1.0, 2.0]))
+    >>> rows
+    array([[1., 2.],
+           [1., 2.]])
+    """
+    whole = other.ndim == rows.ndim
+
+    def add(start: int, stop: int) -> None:
+        rows[start:stop] += other[start:stop] if whole else other
+
+    _row_blocks(add, rows)
+
+
+def column_sums(rows: np.ndarray) -> np.ndarray:
+    """Sum of each column of ``rows`` [num_rows, columns]: sums of blocks of rows, added in order.
+
+    The blocks depend on the shape alone, so the bits do not depend on the number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.column_sums(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    if rows.size < BLOCKWISE or backend.current_backend() == "numpy":
+        return np.add.reduce(rows, axis=0)
+    step = _rows_of_block(rows)
+    parts = np.empty((-(-len(rows) // step), rows.shape[1]), rows.dtype)
+
+    def add(start: int, stop: int) -> None:
+        np.add.reduce(rows[start:stop], axis=0, out=parts[start // step])
+
+    _row_blocks(add, rows)
+    return np.add.reduce(parts, axis=0)
+
+
+def _rows_of_block(rows: np.ndarray) -> int:
+    return max(1, BLOCK * len(rows) // rows.size)
+
+
+def _row_blocks(fn: Callable[[int, int], Any], rows: np.ndarray) -> None:
+    if rows.size < BLOCKWISE:
+        fn(0, len(rows))
+    else:
+        run_chunks(fn, [*range(0, len(rows), _rows_of_block(rows)), len(rows)])

@@ -53,3 +53,25 @@ def test_threads_treat_overflow_as_the_caller_does(small_blocks):
         assert np.isinf(K.blockwise(lambda x: x * x, x)).all()
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         K.blockwise(lambda x: x * x, x)
+
+
+@pytest.mark.parametrize("shape", [(50, 3), (100, 1), (0, 3), (5, 0), (1, 200)])
+def test_column_sums_and_sums_in_place(small_blocks, rng, shape):
+    rows = rng.normal(size=shape)
+    np.testing.assert_allclose(K.column_sums(rows), rows.sum(axis=0), atol=1e-12)
+    for other in (rng.normal(size=shape), rng.normal(size=shape[1])):
+        target = rows.copy()
+        K.add_in_place(target, other)
+        assert np.array_equal(target, rows + other)
+
+
+def test_column_sums_have_the_same_bits_for_every_number_of_threads(small_blocks, rng):
+    rows, before = rng.normal(size=(500, 3)).astype("float32"), K.get_num_threads()
+    results = set()
+    try:
+        for threads in (1, 2, 4):
+            K.set_num_threads(threads)
+            results.add(K.column_sums(rows).tobytes())
+    finally:
+        K.set_num_threads(before)
+    assert len(results) == 1

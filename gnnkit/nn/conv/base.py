@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels as K
 from gnnkit.autodiff import SparseMatrix, Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import DTypeError, InvalidGraphError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph, Topology
@@ -137,7 +138,7 @@ SMALL = 4096  # the tape keeps results up to this size to show them, so these ar
 def _add_bias(fresh: Any, bias: Any) -> Any:
     if fresh.size <= SMALL:
         return fresh + bias
-    fresh += bias
+    K.add_in_place(fresh, bias)
     return fresh
 
 
@@ -145,11 +146,15 @@ def _add_bias(fresh: Any, bias: Any) -> Any:
 def _add_into(fresh: Any, other: Any) -> Any:
     if fresh.size <= SMALL or fresh is other:
         return fresh + other
-    fresh += other
+    K.add_in_place(fresh, other)
     return fresh
 
 
-defvjp(_add_bias, lambda g, y, fresh, bias: g, lambda g, y, fresh, bias: np.sum(g, axis=0), keep="")
+def _bias_rule(g: Any, y: Any, fresh: Any, bias: Any) -> Any:
+    return np.sum(g, axis=0) if is_tensor(g) else K.column_sums(g)
+
+
+defvjp(_add_bias, lambda g, y, fresh, bias: g, _bias_rule, keep="")
 defvjp(_add_into, lambda g, y, fresh, other: g, lambda g, y, fresh, other: g, keep="")
 
 
