@@ -45,13 +45,13 @@ DEFAULT: dict[str, Any] = {
     "normalize": "l1",  # every row of the features divided by its sum
 }
 
-_LIKE_GCN = {"hidden": 16, "layers": 2, "dropout": 0.5}
-_ATTENTION = {
+_LIKE_GCN: dict[str, Any] = {"hidden": 16, "layers": 2, "dropout": 0.5}
+_ATTENTION: dict[str, dict[str, Any]] = {
     "*": {
         "hidden": 8, "layers": 2, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6,
         "lr": 0.005, "epochs": 250, "patience": 100, "monitor": "val_accuracy",
     },
-    "citeseer": {"epochs": 150},
+    "citeseer": {"weight_decay": 1e-3, "epochs": 150},
     "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3, "epochs": 120},
 }  # fmt: skip
 
