@@ -16,6 +16,7 @@ import numpy as np
 from gnnkit import nn
 from gnnkit.autodiff import take_rows
 from gnnkit.errors import InvalidArgumentError, TrainingError, unknown_name
+from gnnkit.kernels import keep_freed_memory
 from gnnkit.learn.checkpoint import Checkpoint
 from gnnkit.learn.evaluation import Evaluator, Loss, cast_target, read_output, resolve_loss, resolve_metrics
 from gnnkit.learn.history import History
@@ -158,7 +159,7 @@ def fit(
     row: dict[str, float] = {}
     finished = history.stopped in ("patience", "callback") or len(history) >= epochs
     try:
-        with InterruptGuard() as guard:
+        with InterruptGuard() as guard, keep_freed_memory():
             while not finished:
                 epoch, start = len(history), time.perf_counter()
                 parts.mode(training=True)
