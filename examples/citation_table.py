@@ -2,7 +2,8 @@
 
     python examples/citation_table.py                                          everything, two cells at a time
     python examples/citation_table.py --models gcn --datasets cora --seeds 3   a quick look, under a minute
-    python examples/citation_table.py --json table.json                        every seed's accuracy and every setting
+    python examples/citation_table.py --json table.json   keeps every seed's accuracy and every setting; a later run
+                                                          trains only the cells whose settings are not in that file
 
 Protocol: the public split (20 labelled nodes per class, 500 validation and 1000 test nodes). Every seed draws the
 initial parameters and the dropout; the test accuracy is that of the epoch which is best on the validation nodes. The
@@ -15,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -59,7 +61,7 @@ def run_cell(model: str, dataset: str, seeds: int, changes: dict[str, Any]) -> d
 
 def run_cells(cells: list[tuple[str, str]], jobs: int, *settings: Any) -> Iterator[dict[str, Any]]:
     """Run the cells, ``jobs`` at a time, each on one thread; yield the reports as they come."""
-    if jobs == 1:
+    if jobs == 1 or len(cells) < 2:
         yield from (run_cell(*cell, *settings) for cell in cells)
         return
     os.environ.update(GNNKIT_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # read by the children
@@ -68,10 +70,21 @@ def run_cells(cells: list[tuple[str, str]], jobs: int, *settings: Any) -> Iterat
             yield future.result()
 
 
+def kept_cells(path: str | None, cells: list[tuple[str, str]], seeds: int, changes: dict[str, Any]) -> dict[Any, Any]:
+    """The reports in an earlier file that were made with exactly these seeds and hyper-parameters."""
+    if not path or not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        reports = {(report["model"], report["dataset"]): report for report in json.load(file)["cells"]}
+    wanted = {cell: (list(range(seeds)), gk.learn.preset(*cell, **changes)) for cell in cells}
+    return {c: r for c, r in reports.items() if wanted.get(c) == (r["seeds"], r["hyper_parameters"])}
+
+
 def as_table(reports: dict[tuple[str, str], dict[str, Any]], date: str) -> str:
     """Markdown: one row per model and data set."""
     lines = [
-        f"Test accuracy in %, mean +- standard deviation over the seeds, {date}, gnnkit {gk.__version__}.",
+        f"Test accuracy in %, mean +- standard deviation over the seeds, {date}, gnnkit {gk.__version__}, "
+        f"{platform.machine()}, {os.cpu_count()} cores.",
         "",
         "| model | data set | accuracy | seeds | target | published | source | epochs | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -96,26 +109,28 @@ def main(arguments: list[str] | None = None) -> dict[tuple[str, str], dict[str, 
     parser.add_argument("--seeds", type=int, default=20, help="seeds 0 .. n-1 (default 20)")
     parser.add_argument("--epochs", type=int, help="at most so many, instead of those of the presets")
     parser.add_argument("--jobs", type=int, default=2, help="cells trained at the same time, one thread each")
-    parser.add_argument("--json", help="write all results to this file, after every cell")
+    parser.add_argument("--json", help="write all results to this file, after every cell; keep those that still hold")
     options = parser.parse_args(arguments)
     if min(options.seeds, options.jobs, options.epochs or 1) < 1:
         parser.error("--seeds, --epochs and --jobs must be at least 1")
 
     changes = {} if options.epochs is None else {"epochs": options.epochs}
     cells = [(model, dataset) for model in options.models for dataset in options.datasets]
-    longest_first = sorted(cells, key=lambda cell: (cell[1] == "pubmed", cell[0] in ("gat", "appnp")), reverse=True)
-    start, date, done = time.perf_counter(), f"{datetime.now(UTC):%Y-%m-%d}", {}
-    for report in run_cells(longest_first, min(options.jobs, len(cells)), options.seeds, changes):
-        done[report["model"], report["dataset"]] = report
-        mean, seconds = 100 * report["test_accuracy_mean"], time.perf_counter() - start
-        name = f"{report['model']} on {report['dataset']}"
-        print(f"[{len(done)}/{len(cells)}, {seconds:.0f} s] {name}: {mean:.2f}", file=sys.stderr, flush=True)
+    start, date = time.perf_counter(), f"{datetime.now(UTC):%Y-%m-%d}"
+    done = kept_cells(options.json, cells, options.seeds, changes)
+    longest_first = sorted(set(cells) - set(done), key=lambda c: (c[1] == "pubmed", c[0] in ("gat", "appnp"), c))[::-1]
+    for report in run_cells(longest_first, options.jobs, options.seeds, changes):
+        done[report["model"], report["dataset"]] = report = {"date": date, **report}
+        name, mean = f"{report['model']} on {report['dataset']}", 100 * report["test_accuracy_mean"]
+        clock = f"{time.perf_counter() - start:.0f} s"
+        print(f"[{len(done)}/{len(cells)}, {clock}] {name}: {mean:.2f}", file=sys.stderr, flush=True)
         if options.json:
             with open(options.json, "w", encoding="utf-8") as file:
-                json.dump({"date": date, "gnnkit": gk.__version__, "cells": list(done.values())}, file, indent=2)
+                json.dump({"gnnkit": gk.__version__, "cells": list(done.values())}, file, indent=2)
     reports = {cell: done[cell] for cell in cells}
     print(as_table(reports, date))
-    print(f"\nThe whole run took {time.perf_counter() - start:.0f} s, {options.jobs} cell(s) at a time.")
+    total = sum(report["seconds"] for report in reports.values())
+    print(f"\n{total:.0f} s of training, {options.jobs} cell(s) at a time.")
     return reports
 
 

@@ -1,4 +1,4 @@
-"""The table of hyper-parameters: every row builds its model and says only what differs; the example prints its table."""
+"""The table of hyper-parameters: every row builds its model, says only what differs, and an example prints all."""
 
 from __future__ import annotations
 
@@ -114,6 +114,8 @@ def test_the_example_prints_its_table(example: ModuleType, tmp_path: Path, capsy
     assert "sgc cora seed 0" in printed.err and "[1/1" in printed.err
     written = json.loads(file.read_text())
     assert written["cells"] == [report] and written["gnnkit"] == gk.__version__
+    assert example.main(settings) == reports and "seed 0" not in capsys.readouterr().err  # kept, not trained again
+    assert example.main([*settings[:-3], "2", *settings[-2:]])["sgc", "cora"]["epochs"] == [2]
 
 
 def test_the_example_knows_every_model_and_refuses_senseless_numbers(
