@@ -137,7 +137,6 @@ defvjp(row_losses, _row_losses_rule)
 row_losses.op.name = "cross_entropy_rows"  # type: ignore[attr-defined]
 
 
-@primitive
 def take_rows(x: Any, index: Any) -> Any:
     """Return rows ``x[index]``; repeated rows add their adjoints in a fixed order.
 
@@ -145,7 +144,12 @@ def take_rows(x: Any, index: Any) -> Any:
     ----------
     x : array or Tensor [num_rows, ...]
     index : integer array [num_picked]
-        Non-negative; not checked here.
+        In [0, num_rows).
+
+    Raises
+    ------
+    DTypeError, InvalidArgumentError
+        If the index does not hold integers, or one is out of range (the first one is named).
 
     Examples
     --------
@@ -154,10 +158,14 @@ def take_rows(x: Any, index: Any) -> Any:
     >>> gk.take_rows(gk.tensor([1.0, 2.0]), np.array([1, 1]))
     Tensor([2., 2.])
     """
-    return K.gather(x, index)
+    return pick_rows(x, _checked_index(index, np.shape(as_array(x))[0]))
 
 
 @primitive
+def pick_rows(x: Any, index: Any) -> Any:
+    return K.gather(x, index)
+
+
 def scatter_add(values: Any, index: Any, num_rows: int) -> Any:
     """Return zeros [num_rows, ...] with ``values[k]`` added to row ``index[k]``, in the order of k.
 
@@ -165,8 +173,13 @@ def scatter_add(values: Any, index: Any, num_rows: int) -> Any:
     ----------
     values : array or Tensor [num_values, ...]
     index : integer array [num_values]
-        In [0, num_rows); not checked here.
+        In [0, num_rows).
     num_rows : int
+
+    Raises
+    ------
+    DTypeError, ShapeError, InvalidArgumentError
+        If the index does not hold one integer per value, or one is out of range (the first one is named).
 
     Examples
     --------
@@ -175,8 +188,39 @@ def scatter_add(values: Any, index: Any, num_rows: int) -> Any:
     >>> gk.scatter_add(gk.tensor([1.0, 2.0]), np.array([1, 1]), 3)
     Tensor([0., 3., 0.])
     """
+    index = _checked_index(index, num_rows)
+    if index.shape != np.shape(as_array(values))[: index.ndim]:
+        raise ShapeError(
+            f"scatter_add takes one row index per value. Got values of shape {np.shape(as_array(values))} and "
+            f"{index.shape} indices. Give arrays of equal length."
+        )
+    return add_rows(values, index, num_rows)
+
+
+@primitive
+def add_rows(values: Any, index: Any, num_rows: int) -> Any:
     return K.scatter_add(values, index, num_rows)
 
 
-defvjp(take_rows, lambda g, y, x, index: scatter_add(g, index, x.shape[0]), keep="1")
-defvjp(scatter_add, lambda g, y, values, index, num_rows: take_rows(g, index), keep="1")
+def _checked_index(index: Any, num_rows: int) -> np.ndarray:
+    """The kernels trust positions: one that is out of range would read or write foreign memory."""
+    array = as_array(index)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"Row indices are integers. Got dtype {array.dtype}. "
+            f"{'Turn a mask into indices with np.flatnonzero(mask).' if array.dtype == bool else 'Convert them first.'}"
+        )
+    if array.min() < 0 or array.max() >= num_rows:
+        k = int(np.argmax((array < 0) | (array >= num_rows)))
+        raise InvalidArgumentError(
+            f"Row indices lie in [0, {num_rows}). Index {array.flat[k]} at position {k} does not. "
+            f"Correct it; negative positions are not counted from the end."
+        )
+    return array
+
+
+pick_rows.op.name, add_rows.op.name = "take_rows", "scatter_add"  # type: ignore[attr-defined]
+defvjp(pick_rows, lambda g, y, x, index: add_rows(g, index, x.shape[0]), keep="1")
+defvjp(add_rows, lambda g, y, values, index, num_rows: pick_rows(g, index), keep="1")

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import as_array
+from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 
 
@@ -30,6 +30,11 @@ class SparseMatrix:
         The stored values; explicit zeros are kept.
     shape : (int, int)
         Rows and columns.
+
+    Raises
+    ------
+    DTypeError, ShapeError, InvalidArgumentError
+        If the values are not floating, or the arrays are not such rows (kernels trust them).
 
     Notes
     -----
@@ -54,24 +59,37 @@ class SparseMatrix:
     ndim = 2
 
     def __init__(self, indptr: Any, indices: Any, data: Any, shape: tuple[int, int]) -> None:
-        self.shape = (int(shape[0]), int(shape[1]))
-        self.indptr = _frozen(np.asarray(indptr, np.int64))
-        small = self.shape[1] < 2**31
-        self.indices = _frozen(np.asarray(indices, np.int32 if small else np.int64))
-        self.data = _frozen(np.asarray(data))
-        self._transpose: SparseMatrix | None = None
-        # indptr, indices and permutation of the transpose; one list for all matrices of the same pattern
-        self._flipped: list[np.ndarray] = []
-        if self.data.dtype.kind != "f":
+        # the pattern is copied: kernels trust it, so nobody else may write into it
+        indptr, indices, data = np.array(indptr), np.array(indices), np.asarray(data)
+        rows, columns = int(shape[0]), int(shape[1])
+        if indptr.shape != (rows + 1,) or indices.shape != data.shape or data.ndim != 1:
+            raise ShapeError(
+                f"A SparseMatrix of shape {(rows, columns)} has {rows + 1} row pointers and one index per value. "
+                f"Got {indptr.shape}, {indices.shape} and {data.shape}. Use SparseMatrix.from_scipy."
+            )
+        _check_pattern(indptr, indices, columns)
+        self._fill(indptr, indices, data, (rows, columns))
+
+    def _fill(self, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, shape: tuple[int, int]) -> None:
+        if data.dtype.kind != "f":
             raise DTypeError(
-                f"A SparseMatrix holds floating values. Got dtype {self.data.dtype}. "
+                f"A SparseMatrix holds floating values. Got dtype {data.dtype}. "
                 f"Convert them first, for example with .astype('float32')."
             )
-        if self.indptr.shape != (self.shape[0] + 1,) or self.indices.shape != self.data.shape or self.data.ndim != 1:
-            raise ShapeError(
-                f"A SparseMatrix of shape {self.shape} has {self.shape[0] + 1} row pointers and one index per value. "
-                f"Got {self.indptr.shape}, {self.indices.shape} and {self.data.shape}. Use SparseMatrix.from_scipy."
-            )
+        self.shape = shape
+        self.indptr = _frozen(indptr.astype(np.int64, copy=False))
+        self.indices = _frozen(indices.astype(np.int32 if shape[1] < 2**31 else np.int64, copy=False))
+        self.data = _frozen(data)
+        self._transpose: SparseMatrix | None = None
+        # (indptr, indices, permutation) of the transpose, once known; one list for all matrices of the same pattern
+        self._flipped: list[tuple[np.ndarray, ...]] = []
+
+    @classmethod
+    def trusted(cls, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, shape: tuple[int, int]) -> SparseMatrix:
+        """Wrap rows that are known to be right, without looking at them."""
+        self = object.__new__(cls)
+        self._fill(indptr, indices, data, shape)
+        return self
 
     # --- doors ------------------------------------------------------------------------------------------------
 
@@ -95,11 +113,18 @@ class SparseMatrix:
                 f"SparseMatrix.from_scipy takes a scipy.sparse array or matrix. Got {type(matrix).__name__}. "
                 f"Convert it with scipy.sparse.csr_array(...)."
             )
+        if matrix.ndim != 2:
+            raise ShapeError(
+                f"A SparseMatrix has two axes. Got a sparse array of shape {matrix.shape}. "
+                f"Make it a row or a column with .reshape."
+            )
         csr = matrix.tocsr(copy=True)
         csr.sum_duplicates()
         if dtype is None and csr.dtype.kind in "iub":
             dtype = np.float32
-        return cls(csr.indptr, csr.indices, csr.data if dtype is None else csr.data.astype(dtype), csr.shape)
+        _check_pattern(csr.indptr, csr.indices, csr.shape[1])  # scipy itself takes columns beyond the shape
+        data = csr.data if dtype is None else csr.data.astype(dtype)
+        return cls.trusted(csr.indptr, csr.indices, data, csr.shape)
 
     def to_scipy(self) -> Any:
         """Return a ``scipy.sparse.csr_array`` that shares the arrays."""
@@ -146,7 +171,12 @@ class SparseMatrix:
 
     def with_data(self, data: np.ndarray) -> SparseMatrix:
         """Return a matrix of the same pattern with other values [nnz]; both share the pattern of the transpose."""
-        new = SparseMatrix(self.indptr, self.indices, data, self.shape)
+        if np.shape(data) != self.data.shape:
+            raise ShapeError(
+                f"Other values of a SparseMatrix must be one per stored value, shape {self.data.shape}. "
+                f"Got shape {np.shape(data)}. Build a new SparseMatrix for another pattern."
+            )
+        new = SparseMatrix.trusted(self.indptr, self.indices, np.asarray(data), self.shape)
         new._flipped = self._flipped
         return new
 
@@ -160,7 +190,7 @@ class SparseMatrix:
         lengths = np.diff(self.indptr)[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         picked = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-        return SparseMatrix(indptr, self.indices[picked], self.data[picked], (rows.size, self.shape[1]))
+        return SparseMatrix.trusted(indptr, self.indices[picked], self.data[picked], (rows.size, self.shape[1]))
 
     @property
     def T(self) -> SparseMatrix:
@@ -168,9 +198,10 @@ class SparseMatrix:
         if self._transpose is None:
             if not self._flipped:  # dropout makes new values at every step; the counting sort is done once
                 transposed = K.transpose_csr(self.indptr, self.indices, num_senders=self.shape[1])
-                self._flipped.extend(map(_frozen, transposed))
-            indptr, indices, permutation = self._flipped
-            self._transpose = SparseMatrix(indptr, indices, self.data[permutation], (self.shape[1], self.shape[0]))
+                self._flipped.append(tuple(map(_frozen, transposed)))  # whole: another thread may be doing the same
+            indptr, indices, permutation = self._flipped[0]
+            shape = (self.shape[1], self.shape[0])
+            self._transpose = SparseMatrix.trusted(indptr, indices, self.data[permutation], shape)
         return self._transpose
 
     def sum(self, axis: int | None = None) -> Any:
@@ -192,6 +223,26 @@ class SparseMatrix:
 
     def __rmatmul__(self, dense: Any) -> Any:
         return np.transpose(sparse_matmul(self.T, np.transpose(dense)))
+
+
+def _check_pattern(indptr: np.ndarray, indices: np.ndarray, columns: int) -> None:
+    for name, array in (("indptr", indptr), ("indices", indices)):
+        if array.size and array.dtype.kind not in "iu":
+            raise DTypeError(
+                f"Row pointers and columns of a SparseMatrix are integers. Got {name} of dtype {array.dtype}. "
+                f"Use SparseMatrix.from_scipy."
+            )
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (indptr[1:] < indptr[:-1]).any():
+        raise InvalidArgumentError(
+            f"Row pointers of a SparseMatrix rise from 0 to the number of values, {len(indices)}. "
+            f"They run from {indptr[0]} to {indptr[-1]}, or fall. Use SparseMatrix.from_scipy."
+        )
+    if indices.size and not (indices.min() >= 0 and indices.max() < columns):
+        k = int(np.argmax((indices < 0) | (indices >= columns)))
+        raise InvalidArgumentError(
+            f"Columns of a SparseMatrix lie in [0, {columns}). Column {indices[k]} of value {k} does not. "
+            f"Correct it, or give the true shape."
+        )
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -235,6 +286,7 @@ def sparse_matmul(sparse: SparseMatrix, dense: Any) -> Any:
             f"Use SparseMatrix.from_scipy, or @ for dense matrices."
         )
     values = as_array(dense)
+    dense = dense if is_tensor(dense) else values
     if values.ndim not in (1, 2) or values.shape[0] != sparse.shape[1]:
         raise ShapeError(
             f"A matrix of shape {sparse.shape} multiplies a dense one of {sparse.shape[1]} rows. "

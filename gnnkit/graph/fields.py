@@ -176,7 +176,7 @@ def concatenate(values: Sequence[Any]) -> Any:
         indices = np.concatenate([value.indices for value in values])
         data = np.concatenate([value.data for value in values])
         shape = (sum(len(value) for value in values), values[0].shape[1])
-        return autodiff.SparseMatrix(np.concatenate([[0], *pointers]), indices, data, shape)
+        return autodiff.SparseMatrix.trusted(np.concatenate([[0], *pointers]), indices, data, shape)
     return np.concatenate(values)
 
 

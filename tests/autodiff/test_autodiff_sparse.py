@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import scipy.sparse as sp
 
 import gnnkit as gk
 from gnnkit import errors
+from gnnkit.autodiff import sparse
 
 
 @pytest.fixture
@@ -207,3 +210,70 @@ def test_softmax_of_unusual_rows() -> None:
     )
     assert type(gk.relu(np.ones(2))) is np.ndarray
     assert np.isnan(gk.relu(np.array([np.nan]))).all()
+
+
+def test_rows_that_kernels_could_not_trust_are_refused() -> None:
+    ones = np.ones(1)
+    with pytest.raises(errors.InvalidArgumentError, match=r"lie in \[0, 2\). Column 99 of value 0 does not"):
+        gk.SparseMatrix([0, 1], [99], ones, (1, 2))
+    with pytest.raises(errors.InvalidArgumentError, match=r"Column -1 of value 0 does not"):
+        gk.SparseMatrix([0, 1], [-1], ones, (1, 2))
+    with pytest.raises(errors.InvalidArgumentError, match=r"number of values, 1. They run from 0 to 5"):
+        gk.SparseMatrix([0, 5], [0], ones, (1, 2))
+    with pytest.raises(errors.InvalidArgumentError, match="or fall"):
+        gk.SparseMatrix([0, 2, 1], [0], ones, (2, 2))
+    with pytest.raises(errors.DTypeError, match="Got indices of dtype float64"):
+        gk.SparseMatrix([0, 1], [0.5], ones, (1, 2))
+    with pytest.raises(errors.InvalidArgumentError, match="Column 99"):  # scipy does not look at columns
+        gk.SparseMatrix.from_scipy(sp.csr_array((ones, np.array([99]), np.array([0, 1])), shape=(1, 2)))
+    with pytest.raises(errors.ShapeError, match=r"two axes. Got a sparse array of shape \(3,\)"):
+        gk.SparseMatrix.from_scipy(sp.coo_array(np.ones(3)))
+    with pytest.raises(errors.ShapeError, match=r"one per stored value, shape \(1,\). Got shape \(2,\)"):
+        gk.SparseMatrix([0, 1], [0], ones, (1, 2)).with_data(np.ones(2))
+
+
+def test_a_sparse_matrix_does_not_follow_the_arrays_of_its_pattern() -> None:
+    indices = np.array([0], np.int32)
+    m = gk.SparseMatrix(np.array([0, 1]), indices, np.ones(1), (1, 2))
+    indices[0] = 99
+    assert m.indices.tolist() == [0]
+
+
+def test_a_list_is_multiplied() -> None:
+    m = gk.SparseMatrix([0, 1], [1], [2.0], (1, 2))
+    assert (m @ [1.0, 3.0]).tolist() == [6.0]
+
+
+def test_matrices_of_one_pattern_are_transposed_in_several_threads(monkeypatch) -> None:
+    m = gk.SparseMatrix([0, 1, 2], [1, 0], [2.0, 3.0], (2, 2))
+    others = [m.with_data(np.full(2, float(k))) for k in range(2)]
+    both = threading.Barrier(2, timeout=10)
+    transpose = sparse.K.transpose_csr
+
+    def together(*args, **kwargs):
+        both.wait()  # neither thread has stored its answer when the other starts
+        return transpose(*args, **kwargs)
+
+    monkeypatch.setattr(sparse.K, "transpose_csr", together)
+    with ThreadPoolExecutor(2) as pool:
+        for k, transposed in enumerate(pool.map(lambda each: each.T, others)):
+            np.testing.assert_array_equal(transposed.toarray(), [[0, k], [k, 0]])
+    np.testing.assert_array_equal(m.T.toarray(), [[0, 3], [2, 0]])
+
+
+@pytest.mark.parametrize("count", [3, 10_000])  # numpy's way and the kernel's
+def test_row_indices_are_checked(count) -> None:
+    values, index = np.ones(count), np.zeros(count, np.int64)
+    index[2] = 7
+    for operation in (lambda i: gk.take_rows(np.ones(5), i), lambda i: gk.scatter_add(values, i, 5)):
+        with pytest.raises(errors.InvalidArgumentError, match=r"lie in \[0, 5\). Index 7 at position 2 does not"):
+            operation(index)
+        with pytest.raises(errors.InvalidArgumentError, match="Index -7 at position 2 does not"):
+            operation(-index)
+        with pytest.raises(errors.DTypeError, match=r"dtype bool. Turn a mask into indices with np.flatnonzero"):
+            operation(index == 0)
+        with pytest.raises(errors.DTypeError, match="Got dtype float64"):
+            operation(index * 0.5)
+    with pytest.raises(errors.ShapeError, match=rf"values of shape \({count},\) and \(2,\) indices"):
+        gk.scatter_add(values, np.zeros(2, int), 5)
+    assert gk.take_rows(np.ones(5), []).shape == (0,) and gk.scatter_add(np.ones(0), [], 2).tolist() == [0, 0]
