@@ -264,3 +264,47 @@ def test_adjoint_of_indexing_is_scatter_add(index, channels) -> None:
     expected = np.zeros((4, channels))
     np.add.at(expected, index, adjoint)
     np.testing.assert_allclose(x.grad.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (slice(None), (0, 0, 1)),
+        ((0, 0, 1),),
+        range(2),
+        pytest.param("series", id="column of a table"),
+        [[0, 0], [1, 0]],
+        (np.int8(1), [0, 0]),
+        (None, ..., [1, 1]),
+    ],
+)
+def test_every_kind_of_repeating_index_adds_up(index) -> None:
+    if index == "series":
+        index = pytest.importorskip("pandas").Series([0, 0, 1])
+    x = gk.tensor(np.zeros((3, 2)), requires_grad=True)
+    picked = x[index]
+    adjoint = np.random.default_rng(0).normal(size=picked.shape)
+    picked.backward(adjoint)
+    expected = np.zeros((3, 2))
+    np.add.at(expected, index, adjoint)
+    np.testing.assert_allclose(x.grad.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_narrow_indices_pick_from_long_arrays(dtype) -> None:
+    x = gk.tensor(np.zeros(1000), requires_grad=True)
+    x[np.array([0, 100, 100], dtype)].sum().backward()
+    assert x.grad.numpy()[[0, 100]].tolist() == [1, 2] and x.grad.numpy().sum() == 3
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_statistics_of_too_few_values_have_no_gradient_but_do_not_fail() -> None:
+    none = gk.tensor(np.zeros((0, 2)), requires_grad=True)
+    none.mean(axis=0).sum().backward()
+    assert none.grad.shape == (0, 2)
+    for statistic in (np.std, np.var):
+        one = gk.tensor([3.0], requires_grad=True)
+        statistic(one, ddof=1).backward()
+        assert np.isnan(one.grad.numpy()).all()

@@ -39,8 +39,8 @@ def put_add(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
         out[index] = values
         return out
     if len(parts) == 1 and isinstance(parts[0], np.ndarray) and parts[0].ndim == 1:
-        rows = np.where(parts[0] < 0, parts[0] + shape[0], parts[0])
-        return K.scatter_add(np.ascontiguousarray(values), rows, shape[0])
+        rows = parts[0].astype(np.int64, copy=False)  # shape[0] may be beyond the range of a narrow dtype
+        return K.scatter_add(np.ascontiguousarray(values), np.where(rows < 0, rows + shape[0], rows), shape[0])
     size = int(np.prod(shape))
     positions = np.arange(size).reshape(shape)[index]
     flat = np.ascontiguousarray(np.broadcast_to(values, positions.shape)).reshape(-1)
@@ -49,9 +49,10 @@ def put_add(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 def _once(part: Any) -> bool:
     """Whether an index picks no value twice, so that the adjoint may be assigned instead of added."""
-    if isinstance(part, list):
-        part = np.asarray(part)
-    return not isinstance(part, np.ndarray) or part.dtype == bool or part.ndim == 0
+    if part is None or part is Ellipsis or isinstance(part, slice | int | np.integer):
+        return True
+    part = np.asarray(part)  # lists, nested tuples, columns of a table: numpy picks by all of them
+    return part.dtype == bool or part.ndim == 0
 
 
 pick.op.name = "getitem"  # type: ignore[attr-defined]

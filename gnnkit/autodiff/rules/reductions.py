@@ -49,13 +49,18 @@ def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 defvjp(sum, lambda g, y, a, axis=None, keepdims=False: spread(g, a, axis), keep="")
 
 
+def _inverse(number: float) -> float:
+    """1 / number, NaN for a mean of no values, as numpy has it."""
+    return 1.0 / number if number > 0 else math.nan
+
+
 @implements(np.mean)
 @primitive
 def mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.mean(a, axis=axis, keepdims=keepdims)
 
 
-defvjp(mean, lambda g, y, a, axis=None, keepdims=False: spread(g * (1.0 / count(a.shape, axis)), a, axis), keep="")
+defvjp(mean, lambda g, y, a, axis=None, keepdims=False: spread(g * _inverse(count(a.shape, axis)), a, axis), keep="")
 
 
 @implements(np.average)
@@ -78,7 +83,7 @@ def var(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any
 
 def _var_rule(g: Any, y: Any, a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     centred = a - np.mean(a, axis=axis, keepdims=True)
-    return spread(g * (2.0 / (count(a.shape, axis) - ddof)), a, axis) * centred
+    return spread(g * (2.0 * _inverse(count(a.shape, axis) - ddof)), a, axis) * centred
 
 
 defvjp(var, _var_rule, keep="0")
