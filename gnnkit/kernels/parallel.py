@@ -217,7 +217,7 @@ def parallel_rows(
     *,
     indptr: np.ndarray | None = None,
     width: int = 1,
-    grain: int = DEFAULT_GRAIN,
+    grain: int | None = None,
 ) -> None:
     """Run ``fn(start, stop, *args)`` over all rows, in parallel when there is enough work.
 
@@ -232,8 +232,8 @@ def parallel_rows(
         Row pointers by which chunks are balanced.
     width : int
         Elements handled per row or entry; with rows and entries it estimates the work.
-    grain : int
-        Least work per thread; below it everything runs inline.
+    grain : int, optional
+        Least work per thread (default: DEFAULT_GRAIN); below it everything runs inline.
 
     Notes
     -----
@@ -253,7 +253,7 @@ def parallel_rows(
     if num_rows == 0:
         return
     entries = 0 if indptr is None else int(indptr[-1]) - int(indptr[0])
-    threads = min(get_num_threads(), (num_rows + entries) * max(width, 1) // grain)
+    threads = min(get_num_threads(), (num_rows + entries) * max(width, 1) // (grain or DEFAULT_GRAIN))
     if threads <= 1:
         fn(0, num_rows, *args)
         return

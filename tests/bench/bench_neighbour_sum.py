@@ -45,7 +45,7 @@ def sides_of(args: argparse.Namespace, path: Path, width: int) -> dict[str, tupl
     if args.peers_python:
         script = str(HERE / "peers" / "neighbour_sum.py")
         sides |= {label: (args.peers_python, [script, side, str(path), str(width)]) for label, side in PEERS.items()}
-    return sides
+    return {label: side for label, side in sides.items() if label in (args.sides or sides)}
 
 
 def measure(sides: dict[str, tuple[str, list[str]]], rounds: int, burst: int) -> dict[str, float]:
@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 40, 64, 128, 256])
     parser.add_argument("--peers-python", help="Python of an environment with torch and dgl")
+    parser.add_argument("--sides", nargs="+", choices=[*OURS, *PEERS], help="only these; gnnkit among them")
     parser.add_argument("--rounds", type=int, default=5, help="turns that count")
     parser.add_argument("--burst", type=int, default=3, help="sums in a turn")
     parser.add_argument("--json", type=Path, help="also write the numbers here")

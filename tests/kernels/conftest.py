@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gnnkit import kernels as K
+from gnnkit.kernels import parallel
 
 
 @pytest.fixture
-def threads():
-    """Set the number of threads inside a test; restored afterwards."""
+def threads(monkeypatch):
+    """Set the number of threads inside a test, and let small work use them; restored afterwards."""
     before = K.get_num_threads()
+    monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 10)
     yield K.set_num_threads
     K.set_num_threads(before)

@@ -165,3 +165,11 @@ def test_parallel_ufunc_is_the_ufunc(size, rng, threads):
         assert result.dtype == expected.dtype and result.shape == expected.shape
         np.testing.assert_array_equal(result, expected)
     assert K.parallel_ufunc(np.add, 1.0, 2.0) == 3.0
+
+
+def test_parallel_ufunc_leaves_subclasses_to_numpy(threads):
+    threads(2)
+    a = np.ones((600, 600))
+    masked = np.ma.masked_array(a, mask=np.eye(600, dtype=bool))
+    assert type(K.parallel_ufunc(np.add, a, np.matrix(a))) is np.matrix
+    assert K.parallel_ufunc(np.add, a, masked).mask.sum() == 600

@@ -48,7 +48,7 @@ def test_every_row_once(threads):
 def test_small_work_stays_on_this_thread(threads):
     threads(4)
     names = []
-    K.parallel_rows(lambda start, stop: names.append((start, stop, threading.get_ident())), 100)
+    K.parallel_rows(lambda start, stop: names.append((start, stop, threading.get_ident())), 100, grain=1 << 10)
     assert names == [(0, 100, threading.get_ident())]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ SHAPES = [
     (300, 2000, 40),
     (5000, 64, 7),
     (40, 9000, 40),
+    (200, 900, 1500),
+    (600, 2500, 500),
     (3, 2, 4),
     (0, 5, 3),
     (5, 0, 3),
@@ -82,6 +85,17 @@ def test_overlapping_blocks_restore_the_threads_of_blas():
             pass
         assert all(library.get_num_threads() == 1 for library in products._blas())
     assert [library.get_num_threads() for library in products._blas()] == before
+
+
+def test_partial_products_stay_below_the_size_of_the_factors():
+    a, b = np.ones((500, 2100), "float32"), np.ones((2100, 6000), "float32")
+    K.matmul(a, b[:, :600])
+    tracemalloc.start()
+    try:
+        K.matmul(a, b)
+        assert tracemalloc.get_traced_memory()[1] < a.nbytes + b.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_nan_and_infinity_pass_through():
