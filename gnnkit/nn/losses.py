@@ -201,7 +201,8 @@ def bce_with_logits(
         Rows that count (booleans [num_nodes] or indices), or booleans of the shape of the targets, for targets that
         are known in part (Tox21). None: all.
     positive_weight
-        Factor on the positive part, a number or one per channel, against rare positives.
+        Factor on the positive part, against rare positives: a number of at least 0, or one per channel [channels] for
+        targets [num_nodes, channels].
 
     Returns
     -------
@@ -211,7 +212,7 @@ def bce_with_logits(
     Raises
     ------
     ShapeError, InvalidFeatureError, InvalidArgumentError
-        As :func:`mse_loss`; also if a target under the mask lies outside [0, 1].
+        As :func:`mse_loss`; also if a target under the mask lies outside [0, 1], or ``positive_weight`` does not fit.
 
     Examples
     --------
@@ -220,6 +221,8 @@ def bce_with_logits(
     >>> gk.nn.bce_with_logits(np.array([1000.0, -1000.0]), np.array([1, 0])).item()
     0.0
     """
+    shape = np.shape(targets)
+    factor = None if positive_weight is None else _positive_weights(positive_weight, shape)
     logits, targets = _matched(logits, targets, mask)
     outside = np.argwhere((targets < 0) | (targets > 1))
     if len(outside):
@@ -228,9 +231,11 @@ def bce_with_logits(
             f"Binary targets must lie in [0, 1]. The entry {list(place)} under the mask is {targets[place]:g}. "
             "Recode the classes as 0 and 1, or use gk.nn.cross_entropy for more than two."
         )
-    if positive_weight is None:
+    if factor is None:
         return (autodiff.softplus(logits) - logits * targets).mean()
-    positive = (np.asarray(positive_weight) * targets).astype(logits.dtype)
+    if factor.ndim and targets.shape[1:] != shape[1:]:  # a mask of single entries has flattened them
+        factor = np.broadcast_to(factor, shape).reshape(-1)[np.flatnonzero(as_array(mask))]
+    positive = (factor * targets).astype(logits.dtype)
     return (autodiff.softplus(-logits) * positive + autodiff.softplus(logits) * (1 - targets)).mean()
 
 
@@ -340,6 +345,17 @@ def _class_weights(weight: ArrayLike | None, num_classes: int) -> np.ndarray | N
         raise ShapeError(
             f"Class weights must be {num_classes} numbers of at least 0. Got shape {list(values.shape)}. "
             "Give one weight per class."
+        )
+    return values
+
+
+def _positive_weights(weight: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(as_array(weight), dtype=np.float64)
+    if values.shape not in ((), shape[-1:] if len(shape) > 1 else ()) or not (values >= 0).all():
+        raise ShapeError(
+            f"positive_weight must be a number of at least 0, or one per channel of the targets. Got shape "
+            f"{list(values.shape)}, smallest {values.min(initial=np.inf):g}, for targets {list(shape)}. "
+            "Give one factor, or one per column."
         )
     return values
 

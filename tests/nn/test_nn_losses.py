@@ -148,6 +148,24 @@ def test_weights_and_options_are_checked():
         nn.mse_loss(P, np.array(["a", "b", "c", "d"]))
 
 
+def test_positive_weights_of_channels_follow_a_mask_of_entries():
+    logits, targets = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, -1.0]]), np.array([[1, 0, 1], [1, 1, 0]])
+    weight, mask = np.array([1.0, 10.0, 100.0]), np.array([[False, True, True], [True, False, False]])
+    entries = np.log1p(np.exp(-logits)) * weight * targets + np.log1p(np.exp(logits)) * (1 - targets)
+    loss = nn.bce_with_logits(logits, targets, mask=mask, positive_weight=weight)
+    np.testing.assert_allclose(loss.item(), entries[mask].mean(), rtol=1e-12)
+    rows = nn.bce_with_logits(logits, targets, mask=[1], positive_weight=weight)
+    np.testing.assert_allclose(rows.item(), entries[1].mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight"), [((4, 1), [1.0, 1.0, 1.0]), ((3,), [1.0, 2.0, 3.0]), ((2, 3), [1.0, 2.0]), ((2, 3), -1.0)]
+)
+def test_positive_weights_are_never_broadcast_over_nodes(shape, weight):
+    with pytest.raises(ShapeError, match=r"one per channel of the targets\. Got shape .*Give one factor"):
+        nn.bce_with_logits(np.zeros(shape), np.ones(shape), positive_weight=weight)
+
+
 def test_large_logits_stay_finite_and_their_gradients_too():
     x = gk.tensor(np.array([[1e4, -1e4], [-1e4, 1e4]]), requires_grad=True)
     loss = nn.cross_entropy(x, [0, 0])
