@@ -7,6 +7,7 @@ looking, so there is nothing to register and no base constructor to call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ UNKNOWN = "unknown"
 Observer = Callable[["Module", tuple[Any, ...], Any], None]
 _observers: list[tuple[Callable[[Module, tuple[Any, ...]], None], Observer]] = []
 _registry: dict[str, type[Module]] = {}
+_CONTAINERS = (list, tuple, dict)
 
 
 class Module:
@@ -87,12 +89,8 @@ class Module:
             _registry[cls.__name__] = cls
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, list | tuple | dict) and _holds_modules(value):
-            raise InvalidArgumentError(
-                "Sub-modules and parameters must be attributes of their own, or they would not be trained or saved. "
-                f"Got a {type(value).__name__} of them as {type(self).__name__}.{name}. "
-                "Wrap it in gk.nn.ModuleList([...]) or gk.nn.Sequential(...)."
-            )
+        if isinstance(value, _CONTAINERS) and _holds_modules(value):
+            raise _overlooked(self, name, value)
         object.__setattr__(self, name, value)
 
     # -- calling ------------------------------------------------------------------------------------------------
@@ -127,6 +125,9 @@ class Module:
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
+            elif type(value) in _CONTAINERS and name != "_arguments" and _holds_modules(value):
+                # it was filled after it was assigned
+                raise _overlooked(self, name, value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield (dotted name, module), this one first (named ``""``), each module once, outer before inner."""
@@ -380,7 +381,18 @@ def _join(prefix: str, name: str) -> str:
 
 def _holds_modules(value: Any) -> bool:
     items = value.values() if isinstance(value, dict) else value
-    return any(isinstance(item, Module | Parameter) for item in items)
+    return any(
+        isinstance(item, Module | Parameter) or (isinstance(item, _CONTAINERS) and _holds_modules(item))
+        for item in islice(items, 16)  # looked at in every forward, and a list may be a long table of numbers
+    )
+
+
+def _overlooked(module: Module, name: str, value: Any) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "Sub-modules and parameters must be attributes of their own, or they would not be trained or saved. "
+        f"Got a {type(value).__name__} of them as {type(module).__name__}.{name}. "
+        "Wrap it in gk.nn.ModuleList([...]) or gk.nn.Sequential(...)."
+    )
 
 
 def plain_state(state: Any) -> Any:

@@ -50,7 +50,20 @@ def test_modules_in_a_plain_container_are_refused(wrap):
         model.layers = wrap([nn.Linear(1, 1)])
     with pytest.raises(InvalidArgumentError, match="ModuleList"):
         model.weights = wrap([nn.Parameter([1.0])])
+    with pytest.raises(InvalidArgumentError, match="ModuleList"):
+        model.deep = [[1], wrap([nn.Linear(1, 1)])]
     model.sizes = wrap([1])
+
+
+def test_modules_appended_to_a_plain_list_are_refused_too():
+    class Grown(nn.Module):
+        def __init__(self):
+            self.layers = []
+            self.layers.append(nn.Linear(1, 1))
+
+    for look in (lambda m: m.num_parameters, lambda m: m.state_dict(), lambda m: nn.SGD(m, lr=0.1), nn.Module.train):
+        with pytest.raises(InvalidArgumentError, match=r"list of them as Grown\.layers.*ModuleList"):
+            look(Grown())
 
 
 def test_a_module_without_forward_says_so():
