@@ -242,10 +242,10 @@ def _attention(layer: type[GATConv] | type[GATv2Conv]) -> Builder:
         """``heads`` of ``hidden`` channels, concatenated, ELU; the last layer averages ``out_heads``."""
         drop = dropout if attention_dropout is None else attention_dropout
         modules: list[Module] = []
-        for fan_in, fan_out in _widths(in_channels, hidden, layers, out_channels):
-            last = len(modules) >= (2 + bool(dropout)) * (layers - 1)
+        for position, (fan_in, fan_out) in enumerate(_widths(in_channels, hidden, layers, out_channels)):
+            first, last = position == 0, position == layers - 1
             modules += [Dropout(dropout)] if dropout else []
-            width = fan_in if not modules[1:] else fan_in * heads
+            width = fan_in if first else fan_in * heads
             count = out_heads if last else heads
             modules.append(layer(width, fan_out, heads=count, concat=not last, dropout=drop, **base))
             modules += [] if last else [ELU()]
@@ -269,7 +269,7 @@ def _gin(
 ) -> Sequential:
     """GIN layers with MLPs of two layers, then a linear map of each node; of each graph if ``readout`` is a reducer."""
     modules: list[Module] = []
-    for fan_in, fan_out in _widths(in_channels, hidden, layers + 1, hidden)[:-1]:
+    for fan_in, fan_out in _widths(in_channels, hidden, layers, hidden):
         mlp = MLP([fan_in, hidden, fan_out], norm=norm, **base)
         modules += [GINConv(mlp, train_eps=train_eps, edge_weight=edge_weight, dtype=base["dtype"]), ReLU()]
     last = [Dropout(dropout)] if dropout else []

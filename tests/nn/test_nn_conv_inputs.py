@@ -267,6 +267,19 @@ def test_bad_arguments():
         gk.nn.GCNConv(-1, 3)
 
 
+@pytest.mark.parametrize("layer", [gk.nn.GATConv, gk.nn.GATv2Conv])
+def test_bad_sizes_of_attention(layer):
+    for sizes in ({"in_channels": 2.5, "out_channels": 3}, {"in_channels": 2, "out_channels": -3}):
+        with pytest.raises(InvalidArgumentError, match="must be an integer of at least 0"):
+            layer(**sizes)
+    with pytest.raises(InvalidArgumentError, match="heads must be an integer"):
+        layer(2, 3, heads="two")
+    with pytest.raises(InvalidArgumentError, match="edge_channels must be an integer"):
+        layer(2, 3, edge_channels=-1)
+    with pytest.raises(InvalidArgumentError, match="at least 1 head"):
+        layer(2, 3, heads=0)
+
+
 def test_edge_features_of_the_wrong_width():
     graph = GRAPH.replace(x=np.ones((5, 2)), e=np.ones((6, 3)))
     with pytest.raises(ShapeError, match="edge_channels=3"):

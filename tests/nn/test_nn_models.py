@@ -99,5 +99,7 @@ def test_errors():
         models.build("gcn", 2, 3, heads=8)
     with pytest.raises(InvalidArgumentError, match="at least 1 layer"):
         models.build("gcn", 2, 3, layers=0)
+    with pytest.raises(InvalidArgumentError, match="at least 1 layer"):
+        models.build("gin", 2, 3, layers=0)
     with pytest.raises(UnknownNameError, match="model"):
         models.hyperparameters("nothing")

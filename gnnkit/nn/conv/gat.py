@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import Tensor, dropout, leaky_relu, take_rows
+from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import aggregate, edge_softmax, gather_receivers, gather_senders, neighbour_sum
@@ -42,7 +43,9 @@ class _Attention(Convolution):
     ) -> None:
         self.in_channels = check_count("in_channels", in_channels)
         self.out_channels = check_count("out_channels", out_channels)
-        self.heads = check_count("heads", heads)
+        if check_count("heads", heads) == 0:
+            raise InvalidArgumentError("Attention needs at least 1 head. Got heads=0. The paper uses 8.")
+        self.heads = int(heads)
         self.concat, self.slope, self.self_loops = bool(concat), float(slope), bool(self_loops)
         self.dropout = check_rate(dropout, "dropout")
         self.edge_channels = None if edge_channels is None else check_count("edge_channels", edge_channels)
@@ -150,13 +153,13 @@ class GATConv(_Attention):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        self._build(
+            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
+        )
         self.weight = Parameter(np.zeros((in_channels, heads * out_channels)), dtype=dtype)
         self.receiver_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
         self.sender_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
         self.edge_score = None if edge_channels is None else Parameter(np.zeros((edge_channels, heads)), dtype=dtype)
-        self._build(
-            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
-        )
         self.initialise(np.random.default_rng(rng))
 
     def initialise(self, rng: np.random.Generator) -> None:
@@ -258,14 +261,14 @@ class GATv2Conv(_Attention):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        self._build(
+            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
+        )
         width = heads * out_channels
         self.sender_weight = Parameter(np.zeros((in_channels, width)), dtype=dtype)
         self.receiver_weight = None if share_weights else Parameter(np.zeros((in_channels, width)), dtype=dtype)
         self.edge_map = None if edge_channels is None else Parameter(np.zeros((edge_channels, width)), dtype=dtype)
         self.score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
-        self._build(
-            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
-        )
         self.initialise(np.random.default_rng(rng))
 
     def initialise(self, rng: np.random.Generator) -> None:
