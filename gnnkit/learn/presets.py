@@ -49,8 +49,9 @@ _LIKE_GCN: dict[str, Any] = {"hidden": 16, "layers": 2, "dropout": 0.5}
 _ATTENTION: dict[str, dict[str, Any]] = {
     "*": {
         "hidden": 8, "layers": 2, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6,
-        "lr": 0.005, "epochs": 250, "patience": 100, "monitor": "val_accuracy",
+        "lr": 0.005, "epochs": 300, "patience": 100, "monitor": "val_accuracy",
     },
+    "cora": {"lr": 0.01},
     "citeseer": {"weight_decay": 1e-3, "epochs": 150},
     "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3, "epochs": 120},
 }  # fmt: skip
@@ -69,7 +70,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "hidden": 64, "layers": 2, "dropout": 0.5, "K": 10, "alpha": 0.1, "lr": 0.02, "weight_decay": 5e-3,
             "epochs": 250, "patience": 100, "monitor": "val_accuracy",
         },
-        "pubmed": {"epochs": 150},
+        "pubmed": {"lr": 0.04, "weight_decay": 2e-3, "epochs": 150},
     },
     "sage": {
         "*": {**_LIKE_GCN, "hidden": 64, "reducer": "mean"},
