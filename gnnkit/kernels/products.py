@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import FAST_FLOATS
 from gnnkit.kernels.parallel import run_chunks
 
@@ -24,6 +23,8 @@ from gnnkit.kernels.parallel import run_chunks
 LARGE = 1 << 17
 # Multiplications of a piece: some 0.3 ms, long beside waking a thread, short beside the whole.
 PIECE = 1 << 24
+# Largest result of which several partial ones are held at once: together they stay below the size of the factors.
+PARTIAL = 1 << 18
 
 _lock = threading.Lock()
 _depth = 0
@@ -80,8 +81,9 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     Notes
     -----
     A product with many rows is cut by rows, which changes no sum. One whose inner axis is much longer than its rows
-    (the gradient of a weight: features transposed times adjoints) is cut along that axis, and the partial products
-    are added in order: sums are then rounded differently from one BLAS call, and a little better.
+    (the gradient of a weight: features transposed times adjoints) is cut along that axis if the result is small, and
+    the partial products are added in order: sums are then rounded differently from one BLAS call, and a little
+    better. With a large result it is cut by columns or rows.
 
     Examples
     --------
@@ -94,11 +96,13 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         return np.matmul(a, b)
     (rows, inner), columns = a.shape, b.shape[1]
     work = rows * inner * columns
-    if work < LARGE or inner != len(b) or a.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+    if work < LARGE or inner != len(b) or a.dtype not in FAST_FLOATS:
         return np.matmul(a, b)
     with single_threaded_blas():
-        if inner > 4 * rows:
+        if inner > 4 * rows and rows * columns <= PARTIAL:
             return _cut_inner(a, b, _step(4 * PIECE, rows * columns, inner))
+        if inner > 4 * rows and columns > rows:
+            return _cut_columns(a, b, _step(PIECE, inner * rows, columns))
         return _cut_rows(a, b, _step(PIECE, inner * columns, rows))
 
 
@@ -110,6 +114,13 @@ def _step(piece: int, work: int, length: int) -> int:
 def _cut_rows(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
     out = np.empty((len(a), b.shape[1]), a.dtype)
     run_chunks(lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), [*range(0, len(a), step), len(a)])
+    return out
+
+
+def _cut_columns(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
+    out = np.empty((len(a), b.shape[1]), a.dtype)
+    bounds = [*range(0, b.shape[1], step), b.shape[1]]
+    run_chunks(lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), bounds)
     return out
 
 
