@@ -60,11 +60,8 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
     target = out.reshape(-1)
     target[:BLOCK] = head
 
-    settings: Any = np.geterr()  # belongs to the caller's thread; the others must treat overflow as it does
-
     def fill(start: int, stop: int) -> None:
-        with np.errstate(**settings):
-            target[start:stop] = part(start, stop)
+        target[start:stop] = part(start, stop)
 
     run_chunks(fill, [*range(BLOCK, first.size, BLOCK), first.size])
     return out

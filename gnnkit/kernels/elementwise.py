@@ -196,7 +196,10 @@ def parallel_ufunc(ufunc: np.ufunc, *arrays: ArrayLike) -> Any:
     if not large or large[0].size < PARALLEL_UFUNC or get_num_threads() == 1 or ufunc.nout != 1:
         return ufunc(*arrays)
     shape = large[0].shape
-    alike = all(a.shape == shape and a.flags.c_contiguous and not a.dtype.hasobject for a in large)
+    # a subclass may give reshape, slices or the ufunc another meaning (matrices, masked arrays)
+    alike = all(
+        type(a) is np.ndarray and a.shape == shape and a.flags.c_contiguous and not a.dtype.hasobject for a in large
+    )
     scalars = all(any(a is b for b in large) or np.ndim(a) == 0 for a in arrays)
     if not alike or not scalars:
         return ufunc(*arrays)

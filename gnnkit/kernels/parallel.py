@@ -7,6 +7,7 @@ is why results never depend on the number of threads or on how rows are cut into
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import itertools
 import os
 import threading
@@ -114,7 +115,8 @@ def _submit(task: Callable[[], None], copies: int) -> list[Future[None]]:
         futures: list[Future[None]] = []
         # "cannot schedule new futures after interpreter shutdown": then the caller does it all
         with contextlib.suppress(RuntimeError):
-            futures.extend(_pool.submit(task) for _ in range(copies))
+            # in the caller's context: np.errstate and use_backend hold in the helpers too
+            futures.extend(_pool.submit(contextvars.copy_context().run, task) for _ in range(copies))
         return futures
 
 
@@ -130,6 +132,7 @@ def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
 
     Notes
     -----
+    Helpers run in the context of the caller: its ``np.errstate`` and ``use_backend`` hold there too.
     The calling thread takes chunks too, so a busy pool (nested or concurrent callers) cannot deadlock. An exception,
     KeyboardInterrupt included, stops the handing out of chunks, waits for those running, and is raised here.
     """

@@ -171,5 +171,5 @@ def test_parallel_ufunc_leaves_subclasses_to_numpy(threads):
     threads(2)
     a = np.ones((600, 600))
     masked = np.ma.masked_array(a, mask=np.eye(600, dtype=bool))
-    assert type(K.parallel_ufunc(np.add, a, np.matrix(a))) is np.matrix
+    assert type(K.parallel_ufunc(np.add, a, a.view(np.matrix))) is np.matrix
     assert K.parallel_ufunc(np.add, a, masked).mask.sum() == 600

@@ -145,3 +145,19 @@ def test_number_of_threads_from_the_environment(monkeypatch, threads):
     with pytest.raises(InvalidArgumentError, match=r"GNNKIT_NUM_THREADS must be a whole number .* Got 'many'"):
         K.get_num_threads()
     monkeypatch.setattr(parallel, "_num_threads", 2)
+
+
+def test_helpers_run_in_the_context_of_the_caller(threads):
+    threads(2)
+    seen, both = [], threading.Barrier(2, timeout=10)
+
+    def look(start, stop):
+        both.wait()  # so that each of the two threads takes one chunk
+        seen.append((np.geterr()["divide"], K.current_backend()))
+
+    with np.errstate(divide="ignore"), K.use_backend("numpy"):
+        K.run_chunks(look, [0, 1, 2])
+    assert seen == [("ignore", "numpy")] * 2
+    zeros = np.zeros(1 << 19)
+    with np.errstate(divide="ignore"):  # a warning would be an error here
+        assert np.isneginf(K.parallel_ufunc(np.log, zeros)).all()
