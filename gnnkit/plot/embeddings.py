@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.autodiff import as_array
 from gnnkit.errors import InvalidFeatureError, ShapeError, require_package, unknown_name
-from gnnkit.plot.style import FAINT, Colouring, PathLike, bare_axes, finish, new_figure, plain_axes
+from gnnkit.plot.style import FAINT, Colouring, PathLike, bare_axes, canvas, finish, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,8 @@ def embedding_map(
     path: PathLike | None = None,
     class_names: Sequence[str] | None = None,
     max_points: int = 5000,
+    legend: bool = True,
+    ax: Any = None,
     title: str = "",
     rng: int = 0,
 ) -> Figure:
@@ -44,6 +46,8 @@ def embedding_map(
     class_names : sequence of str, optional
     max_points : int
         With more rows a random choice is drawn; the picture says so.
+    legend, ax
+        As in :func:`draw_graph`.
     title : str
     rng : int
         Seed.
@@ -71,7 +75,7 @@ def embedding_map(
         chosen = np.sort(np.random.default_rng(rng).choice(len(rows), max_points, replace=False))
         colouring = Colouring(None if y is None else np.asarray(y)[chosen], len(chosen), class_names=class_names)
     xy, x_name, y_name = project(rows[chosen], method=method, rng=rng)
-    figure, (axis,) = new_figure(7.5, 5.6)
+    figure, axis, scale = canvas(ax, 7.5, 5.6)
     if method == "pca":
         plain_axes(axis, title)
         axis.set_xlabel(x_name, fontsize=9)
@@ -79,8 +83,9 @@ def embedding_map(
     else:
         bare_axes(axis, title, equal=False)
         axis.text(0.0, -0.02, "t-SNE", transform=axis.transAxes, fontsize=8.5, color=FAINT, va="top")
-    size = float(np.clip(24000 / len(chosen), 9, 60))
-    colouring.explain(figure, axis, colouring.scatter(axis, xy, size=size, width=0.3))
+    mappable = colouring.scatter(axis, xy, size=scale * float(np.clip(24000 / len(chosen), 9, 60)), width=0.3)
+    if legend:
+        colouring.explain(figure, axis, mappable)
     if len(chosen) < len(rows):
         note = f"{len(chosen)} of {len(rows)} rows, chosen at random"
         axis.text(1.0, -0.02, note, transform=axis.transAxes, fontsize=8.5, color=FAINT, va="top", ha="right")

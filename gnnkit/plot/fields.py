@@ -5,6 +5,7 @@ May import graph, kernels and the style.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from gnnkit import kernels
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
-from gnnkit.plot.graphs import _draw_edges, _drawn_edges, _positions, _write_labels
-from gnnkit.plot.style import FAINT, INK, PAPER, PathLike, bare_axes, finish, new_figure, side_legend
+from gnnkit.plot.graphs import _draw_edges, _drawn_edges, _point_size, _positions, _write_labels
+from gnnkit.plot.style import FAINT, INK, PAPER, PathLike, bare_axes, canvas, finish, side_legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,8 @@ def draw_receptive_field(
     layers: int,
     path: PathLike | None = None,
     layout: Any = "auto",
+    labels: bool | Sequence[Any] | None = None,
+    ax: Any = None,
     title: str | None = None,
     rng: int = 0,
 ) -> Figure:
@@ -41,7 +44,7 @@ def draw_receptive_field(
         The node whose prediction is looked at.
     layers : int
         Message-passing layers of the network; nodes further away are grey.
-    path, layout, title, rng
+    path, layout, labels, ax, title, rng
         As in :func:`draw_graph`.
 
     Notes
@@ -56,11 +59,11 @@ def draw_receptive_field(
         near = np.flatnonzero(distance >= 0)
         kept = near[np.argsort(distance[near], kind="stable")][:450]
     field = np.where((distance[kept] < 0) | (distance[kept] > layers), layers + 1, distance[kept])
-    figure, (axis,) = new_figure(7.5, 6.0)
+    figure, axis, scale = canvas(ax, 7.5, 6.0)
     inside = int(np.count_nonzero((distance >= 0) & (distance <= layers)))
     bare_axes(axis, title or f"What {layers} layers see at node {node}: {inside} of {graph.num_nodes} nodes")
     position = _positions(graph, kept, layout, rng)
-    size = float(np.clip(9000 / len(kept), 14, 260))
+    size = _point_size(scale, len(kept), labels)
     _draw_edges(axis, position, *_drawn_edges(graph, kept), size)
     colours, entries = _steps(layers), []
     for steps in range(layers + 2):
@@ -74,7 +77,7 @@ def draw_receptive_field(
             )  # fmt: skip
             entries.append((f"{words} ({rows.sum()})", colours[steps], "D" if steps == 0 else "o"))
     side_legend(axis, entries)
-    _write_labels(axis, position, kept, None, graph.num_nodes)
+    _write_labels(axis, position, kept, labels, graph.num_nodes)
     if len(kept) < graph.num_nodes:
         note = f"{len(kept)} of {graph.num_nodes} nodes drawn"
         axis.text(0.0, -0.02, note, transform=axis.transAxes, fontsize=8.5, color=FAINT, va="top")
@@ -82,7 +85,15 @@ def draw_receptive_field(
 
 
 def draw_computation(
-    graph: Graph, node: int, *, layers: int, path: PathLike | None = None, title: str | None = None, max_width: int = 40
+    graph: Graph,
+    node: int,
+    *,
+    layers: int,
+    path: PathLike | None = None,
+    labels: Sequence[Any] | None = None,
+    ax: Any = None,
+    title: str | None = None,
+    max_width: int = 40,
 ) -> Figure:
     """Draw the unrolled computation of one node: a column per layer, an arrow per message.
 
@@ -92,7 +103,10 @@ def draw_computation(
     node : int
     layers : int
     path : str or path, optional
-    title : str, optional
+    labels : sequence [num_nodes], optional
+        Short texts for the nodes instead of their numbers.
+    ax, title
+        As in :func:`draw_graph`.
     max_width : int
         Most nodes drawn in one column; the picture says how many are left out.
 
@@ -108,7 +122,8 @@ def draw_computation(
         senders = [indices[indptr[i] : indptr[i + 1]] for i in columns[-1]]
         columns.append(np.unique(np.concatenate(senders)).astype(np.int64))
         arrows.append([(int(s), int(r)) for r, row in zip(columns[-2], senders) for s in np.unique(row)])
-    figure, (axis,) = new_figure(2.1 * layers + 2.2, min(9.0, 1.6 + 0.38 * min(max_width, max(map(len, columns)))))
+    height = min(9.0, 1.6 + 0.38 * min(max_width, max(map(len, columns))))
+    figure, axis, _ = canvas(ax, 2.1 * layers + 2.2, height)
     bare_axes(axis, title or f"Unrolled computation of node {node}", equal=False)
     place = _columns(columns, arrows, max_width)
     radius = 9.0
@@ -130,7 +145,8 @@ def draw_computation(
         for i in drawn:
             x, y = place[depth, i]
             axis.scatter(x, y, s=330, c=[colours[depth]], edgecolors=PAPER, linewidths=0.8, zorder=3)
-            axis.text(x, y, str(i), ha="center", va="center", fontsize=8, color=_readable(colours[depth]), zorder=5)
+            name = str(i if labels is None else labels[i])
+            axis.text(x, y, name, ha="center", va="center", fontsize=8, color=_readable(colours[depth]), zorder=5)
         words = "input x" if depth == layers else f"after layer {layers - depth}"
         axis.text(layers - depth, tallest + 0.9, words, ha="center", fontsize=9, color=INK)
         if len(drawn) < len(column):

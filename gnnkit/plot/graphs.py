@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from gnnkit import kernels
 from gnnkit.errors import InvalidArgumentError, ShapeError, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.plot.style import FAINT, INK, PAPER, Colouring, PathLike, bare_axes, finish, new_figure
+from gnnkit.plot.style import FAINT, INK, PAPER, Colouring, PathLike, bare_axes, canvas, finish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,8 @@ def draw_graph(
     highlight: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     max_nodes: int = 450,
+    legend: bool = True,
+    ax: Any = None,
     title: str = "",
     rng: int = 0,
 ) -> Figure:
@@ -56,6 +58,10 @@ def draw_graph(
         Names of the classes in ``color``, in sorted order.
     max_nodes : int
         Larger graphs are cut to the nodes nearest to the one of highest degree; the picture says so.
+    legend : bool
+        Explain the colours beside the graph.
+    ax : matplotlib axes, optional
+        Draw there, to put several pictures side by side. Default: a figure of its own.
     title : str
     rng : int
         Seed of the layout.
@@ -69,7 +75,7 @@ def draw_graph(
     Self-loops are not drawn, parallel edges lie on top of each other. Directions are drawn as arrows if the graph is
     not symmetric and has at most 400 edges. The graphs of a batch are drawn side by side by "auto".
     """
-    figure, (axis,) = new_figure(7.5, 6.0)
+    figure, axis, scale = canvas(ax, 7.5, 6.0)
     bare_axes(axis, title)
     if graph.num_nodes == 0:
         axis.text(0.5, 0.5, "no nodes", ha="center", va="center", color=FAINT, transform=axis.transAxes)
@@ -77,7 +83,7 @@ def draw_graph(
     kept = _kept_nodes(graph, max_nodes)
     position = _positions(graph, kept, layout, rng)
     senders, receivers, directed = _drawn_edges(graph, kept)
-    size = float(np.clip(9000 / len(kept), 16, 260))
+    size = _point_size(scale, len(kept), labels)
     _draw_edges(axis, position, senders, receivers, directed, size)
 
     marked = np.zeros(len(kept), bool)
@@ -90,12 +96,19 @@ def draw_graph(
     if colouring.continuous and not isinstance(edge_colour, str):
         edge_colour = np.array(edge_colour)
     mappable = colouring.scatter(axis, position, size=size, edge=edge_colour, width=1.6 if marked.any() else 0.6)
-    colouring.explain(figure, axis, mappable)
+    if legend:
+        colouring.explain(figure, axis, mappable)
     _write_labels(axis, position, kept, labels, graph.num_nodes)
     if len(kept) < graph.num_nodes:
         note = f"{len(kept)} of {graph.num_nodes} nodes: those nearest to node {kept[0]}, which has most neighbours"
         axis.text(0.0, -0.02, note, transform=axis.transAxes, fontsize=8.5, color=FAINT, va="top")
     return finish(figure, path)
+
+
+def _point_size(scale: float, count: int, labels: Any) -> float:
+    """Area of a point in points squared: smaller in a crowd, but never smaller than the number written on it."""
+    written = count <= 40 if labels is None else labels is not False
+    return max(scale * float(np.clip(9000 / count, 16, 260)), 230.0 if written and count <= 60 else 0.0)
 
 
 def _row_array(values: ArrayLike, graph: Graph, name: str) -> NDArray[Any]:
@@ -245,5 +258,5 @@ def _write_labels(
         # A white outline keeps dark letters readable on every colour.
         axis.text(
             x, y, text, ha="center", va="center", fontsize=8, color=INK, zorder=5,
-            path_effects=[withStroke(linewidth=2.2, foreground=PAPER)],
+            path_effects=[withStroke(linewidth=1.4, foreground=PAPER)],
         )  # fmt: skip

@@ -42,6 +42,17 @@ def new_figure(width: float, height: float, *, panels: int = 1) -> tuple[Figure,
     return figure, list(axes)
 
 
+def canvas(ax: Any, width: float, height: float) -> tuple[Figure, Any, float]:
+    """The caller's axes, or one of a new figure of that many inches; and how large points are drawn, at most 1."""
+    if ax is None:
+        figure, (axis,) = new_figure(width, height)
+        return figure, axis, 1.0
+    figure = ax.figure.figure  # twice: the axes may stand in a sub-figure
+    box = ax.get_window_extent()
+    room = box.width * box.height / figure.dpi**2 / (0.7 * width * height)  # margins and legend take about a third
+    return figure, ax, float(np.clip(room, 0.25, 1.0))
+
+
 def plain_axes(axis: Any, title: str = "") -> None:
     """An axis with a title to the left, light lines and no box: for curves."""
     axis.set_title(title, loc="left", fontsize=11, color=INK)

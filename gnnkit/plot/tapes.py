@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _FILL = {"input": "#D6E8F5", "operation": "#F2F2F2", "result": "#FBE3BF"}
 _EDGE = {"input": "#0072B2", "operation": "#8A8A8A", "result": "#C77F00"}
-_WIDTH, _HEIGHT = 2.35, 0.92  # inches between neighbours in a row, and between rows
-_HALF = 0.31  # half the height of a box, in rows
+_WIDTH, _HEIGHT = 2.35, 1.06  # inches between neighbours in a row, and between rows
+_HALF = 0.33  # half the height of a box, in rows
 
 
 def draw_tape(tape: Any, path: PathLike | None = None, *, title: str = "", max_nodes: int = 150) -> Figure:
@@ -93,19 +93,16 @@ def _box(axis: Any, place: tuple[float, float], node: Any, adjoint: Any, kind: s
         )
     )
     head = node.name if node.operation == "input" else f"{node.name} = {node.formula}"
-    axis.text(x, y - 0.13, _fitting(head, 32), ha="center", va="center", fontsize=8.5, color=INK, zorder=4)
+    axis.text(x, y - 0.18, _fitting(head, 32), ha="center", va="center", fontsize=8.5, color=INK, zorder=4)
     small = node.value is not None and np.size(node.value) <= 3
-    left = _number(node.value) if small else f"shape {list(node.shape)}"
-    if adjoint is None:
-        right = ""
-    elif np.size(adjoint) <= 3:
-        right = f"adjoint {_number(adjoint)}"
-    else:
-        right = f"largest adjoint {np.abs(adjoint).max():.3g}"
-    axis.text(
-        x, y + 0.14, _fitting(f"{left}   {right}".strip(), 36), ha="center", va="center", fontsize=7.5,
-        color="#555555", zorder=4,
-    )  # fmt: skip
+    lines = [_number(node.value) if small else f"shape {list(node.shape)}"]
+    if adjoint is not None and np.size(adjoint) <= 3:
+        lines.append(f"adjoint {_number(adjoint)}")
+    elif adjoint is not None:
+        lines.append(f"largest adjoint {np.abs(adjoint).max():.3g}")
+    for number, line in enumerate(lines):
+        height = y + 0.03 + 0.18 * number
+        axis.text(x, height, _fitting(line, 38), ha="center", va="center", fontsize=7.5, color="#555555", zorder=4)
 
 
 def _arrow(axis: Any, route: list[tuple[float, float]]) -> None:
@@ -129,7 +126,8 @@ def _arrow(axis: Any, route: list[tuple[float, float]]) -> None:
 
 
 def _number(value: Any) -> str:
-    return np.array2string(np.asarray(value), separator=", ", formatter={"all": lambda v: f"{v:.4g}"})
+    digits = 4 if np.size(value) < 3 else 3
+    return np.array2string(np.asarray(value), separator=", ", formatter={"all": lambda v: f"{v:.{digits}g}"})
 
 
 def _fitting(text: str, width: int) -> str:

@@ -211,6 +211,31 @@ def test_unrolled_computation_has_a_column_per_layer():
     assert "no messages" in texts(gk.plot.draw_computation(gk.empty(2), 0, layers=1))
 
 
+def test_several_pictures_in_one_figure(tmp_path, rng):
+    from matplotlib.figure import Figure
+
+    g, club = karate()
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    axes = figure.subplots(2, 2)
+    assert gk.plot.draw_graph(g, color=club, title="left", ax=axes[0, 0]) is figure
+    gk.plot.draw_receptive_field(g, 0, layers=1, labels=["n"] * 34, ax=axes[0, 1])
+    gk.plot.draw_computation(gk.path(3), 0, layers=1, labels="abc", ax=axes[1, 0])
+    gk.plot.embedding_map(rng.normal(size=(9, 3)), club[:9], method="pca", legend=False, ax=axes[1, 1])
+    written = texts(figure).split("\n")
+    assert {"left", "Mr. Hi (17)", "n", "a", "b"} <= set(written) and "Mr. Hi (9)" not in written
+    figure.savefig(tmp_path / "four.png")
+
+
+def test_points_carry_their_numbers_in_small_panels():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2))
+    for ax, labels in zip(figure.subplots(1, 3), (None, False, True)):
+        gk.plot.draw_graph(gk.complete(30), labels=labels, ax=ax)
+    sizes = [axis.collections[-1].get_sizes()[0] for axis in figure.axes]
+    assert sizes[0] == sizes[2] > 150 > sizes[1]
+
+
 def test_no_pyplot_state(tmp_path):
     gk.plot.training_curve(history(), tmp_path / "curve.png")
     if "matplotlib.pyplot" in sys.modules:
