@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 from gnnkit.nn.parameter import Parameter
+from gnnkit.nn.randomness import generator_from_state, plain_state
 
 EQUIVARIANT = "node permutation equivariant"
 INVARIANT = "node permutation invariant"
@@ -348,19 +349,6 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-def generator_from_state(state: Mapping[str, Any]) -> np.random.Generator:
-    """Return a generator that continues where ``generator.bit_generator.state`` was taken."""
-    kind = getattr(np.random, str(state["bit_generator"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
-        raise InvalidArgumentError(
-            "A random state must come from one of numpy's bit generators. "
-            f"Got bit_generator={state['bit_generator']!r}. Use the state that rng_state() returned."
-        )
-    bits = kind()
-    bits.state = state
-    return np.random.Generator(bits)
-
-
 def registered_classes() -> dict[str, type[Module]]:
     """Return the public module classes of gnnkit.nn by name: those a model file may ask for."""
     return dict(_registry)
@@ -393,12 +381,3 @@ def _overlooked(module: Module, name: str, value: Any) -> InvalidArgumentError:
         f"Got a {type(value).__name__} of them as {type(module).__name__}.{name}. "
         "Wrap it in gk.nn.ModuleList([...]) or gk.nn.Sequential(...)."
     )
-
-
-def plain_state(state: Any) -> Any:
-    """Return the state of a bit generator with plain integers and lists: JSON knows no numpy values."""
-    if isinstance(state, dict):
-        return {key: plain_state(value) for key, value in state.items()}
-    if isinstance(state, np.ndarray):
-        return state.tolist()
-    return int(state) if isinstance(state, np.integer) else state
