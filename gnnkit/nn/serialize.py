@@ -18,11 +18,12 @@ import numpy as np
 
 from gnnkit.errors import FileFormatError, GnnkitError, InvalidArgumentError
 from gnnkit.files import atomic_write, read_bytes
-from gnnkit.nn.module import Module
+from gnnkit.nn.module import Module, registered_classes
 from gnnkit.nn.spec import build, specification
 
 _ENTRY = "gnnkit-model"
 _FORMAT_VERSION = "1"
+_PLAIN = (bool, int, float, str, tuple, type(None))
 _MAX_HEADER = 100_000_000  # the limit of the format itself
 
 
@@ -73,8 +74,8 @@ def save_model(model: Module, path: str | os.PathLike[str], *, metadata: Mapping
     SaveError
         If the file cannot be written (folder missing, disk full); nothing is left behind.
     InvalidArgumentError
-        If the model could not be loaded again: an argument is a function, or its sub-modules were changed after the
-        constructor ran. Nothing is written.
+        If the model could not be loaded again: an argument is a function, or sub-modules or settings (the rate of a
+        dropout, say) were changed after the constructor ran. Nothing is written.
 
     Examples
     --------
@@ -137,8 +138,9 @@ def load_model(path: str | os.PathLike[str], classes: Iterable[type[Module]] = (
     model = build(content.spec, classes)
     _adopt(model, content.tensors, path)
     for name, parameter in model.named_parameters():
-        for setting, value in content.settings.get(name, {}).items():
-            setattr(parameter, setting, value)
+        changed = content.settings.get(name, {})
+        parameter.decay = float(changed.get("decay", parameter.decay))
+        parameter.requires_grad = bool(changed.get("requires_grad", parameter.requires_grad))
     return model.eval()
 
 
@@ -163,8 +165,10 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         raise _damaged(path, "its content does not have the sha256 written in it")
     try:
         spec, settings, metadata = (json.loads(header[key]) for key in ("spec", "settings", "metadata"))
-    except (json.JSONDecodeError, KeyError) as error:
+    except (json.JSONDecodeError, KeyError, RecursionError) as error:
         raise _damaged(path, f"its specification cannot be read ({error})") from error
+    if not isinstance(settings, dict) or not all(_are_settings(value) for value in settings.values()):
+        raise _damaged(path, "its settings are not those of parameters")
     tensors = {name: np.array(array) for name, array in tensors.items()}  # own, writable memory
     version = header.get("gnnkit", "?")
     return ModelFile(spec=spec, tensors=tensors, settings=settings, version=version, metadata=metadata)
@@ -217,11 +221,16 @@ def _digest(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str
     return digest.hexdigest()
 
 
+def _are_settings(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        name in ("decay", "requires_grad") and isinstance(item, int | float) for name, item in value.items()
+    )
+
+
 def _check_rebuild(model: Module, spec: Mapping[str, Any]) -> Module:
     # A file that cannot be loaded is worse than none: find out while the model is still in memory.
     twin = build(spec, {type(module) for module in model.modules()})
-    mine = {name: array.shape for name, array in model.state_dict().items()}
-    theirs = {name: array.shape for name, array in twin.state_dict().items()}
+    mine, theirs = _description(model), _description(twin)
     if mine != theirs:
         changed = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
         raise InvalidArgumentError(
@@ -230,6 +239,19 @@ def _check_rebuild(model: Module, spec: Mapping[str, Any]) -> Module:
             "Pass what changed as arguments, or use Sequential, which may be changed later."
         )
     return twin
+
+
+def _description(model: Module) -> dict[str, Any]:
+    """Names and shapes of the state, the modules, and what the layers of gnnkit were told, by dotted name."""
+    found: dict[str, Any] = {name: array.shape for name, array in model.state_dict().items()}
+    ours = registered_classes()
+    for prefix, module in model.named_modules():
+        start = f"{prefix}." if prefix else ""
+        found[prefix or "."] = type(module)
+        if ours.get(type(module).__name__) is type(module):  # what other classes hold may be scratch
+            plain = {name: value for name, value in vars(module).items() if isinstance(value, _PLAIN)}
+            found |= {f"{start}{name}": value for name, value in plain.items() if name[0] != "_" and name != "training"}
+    return found
 
 
 def _changed_settings(model: Module, twin: Module) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ import safetensors.numpy
 import gnnkit as gk
 from gnnkit import nn
 from gnnkit.errors import FileFormatError, FileMissingError, InvalidArgumentError, SaveError, UnknownNameError
+from gnnkit.nn import serialize
 
 
 class Scaled(nn.Module):
@@ -181,13 +182,46 @@ def test_users_classes_are_built_only_when_passed(path):
 def test_what_cannot_be_loaded_again_is_not_saved(path):
     model = nn.MLP([2, 2, 2])
     model.append(nn.Linear(2, 5))  # an MLP is its arguments, and these do not know
-    with pytest.raises(InvalidArgumentError, match=r"MLP differs in 3\.bias, 3\.weight"):
+    with pytest.raises(InvalidArgumentError, match=r"MLP differs in 3, 3\.bias, .*3\.weight"):
         nn.save_model(model, path)
     with pytest.raises(InvalidArgumentError, match="a function"):
         nn.save_model(nn.Sequential(nn.Lambda(lambda x: x)), path)
     with pytest.raises(InvalidArgumentError, match="metadata of a model file must be JSON"):
         nn.save_model(nn.ReLU(), path, metadata={"a": np.zeros(1)})
     assert names(path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda model: setattr(model[0], "self_loops", False), r"0\.self_loops"),
+        (lambda model: setattr(model[1], "rate", 0.25), r"1\.rate"),
+        (lambda model: setattr(model[2], "eps", 0.5), r"2\.eps"),
+        (lambda model: model[2].mlp.append(nn.ReLU()), r"2\.mlp\.3"),
+    ],
+)
+def test_settings_changed_after_the_constructor_are_not_lost_silently(path, change, named):
+    model = nn.Sequential(nn.GCNConv(2, 2), nn.Dropout(0.5), nn.GINConv(nn.MLP([2, 2, 2])))
+    nn.save_model(model, path)
+    change(model)
+    with pytest.raises(InvalidArgumentError, match=rf"Sequential differs in .*{named}"):
+        nn.save_model(model, path)
+
+
+FORGED = ['{"weight": {"data": 0}}', "[]", '{"weight": 1}', '{"bias": {"decay": "a"}}', "["]
+
+
+@pytest.mark.parametrize("settings", FORGED)
+def test_settings_of_a_forged_file_are_refused(path, settings):
+    nn.save_model(nn.Linear(2, 2), path)
+    tensors = safetensors.numpy.load(path.read_bytes())
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["gnnkit-model"])
+    header["settings"] = settings
+    header["sha256"] = serialize._digest(header, tensors)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata={"gnnkit-model": json.dumps(header)}))
+    with pytest.raises(FileFormatError, match="must be whole and as it was written"):
+        nn.load_model(path)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 60, 500, -1])
