@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit.autodiff import Tensor
-from gnnkit.errors import InvalidArgumentError, UnknownFieldError
+from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.message import graph_network
 from gnnkit.message.blocks import EDGE_INPUTS, GLOBAL_INPUTS, NODE_INPUTS
@@ -28,7 +28,13 @@ class _Part:
 
     def __call__(self, **inputs: Any) -> Tensor:
         dtype = self.model.dtype if self.model.num_parameters else None
-        columns = [input_features(inputs[name], None, dtype, self.model) for name in self.reads]
+        columns = [input_features(inputs[name], None, dtype, self.model, field=name) for name in self.reads]
+        for name, column in zip(self.reads, columns):
+            if column.ndim != 2:
+                raise ShapeError(
+                    f"A GraphNetwork concatenates features of shape [n, channels]. Got {name!r} of shape "
+                    f"{list(column.shape)}. Give it one axis of channels, for instance value[:, None] for one number."
+                )
         return self.model(columns[0] if len(columns) == 1 else np.concatenate(columns, axis=-1))
 
 

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
-from gnnkit.nn.inputs import as_features
+from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.module import EQUIVARIANT, INVARIANT, UNKNOWN, Module
 
 
@@ -230,5 +230,5 @@ class Residual(Module):
                 f"A residual adds two equal shapes. The branch gave {list(branch.shape)} and the input has "
                 f"{list(skip.shape)}. Pass projection=gk.nn.Linear({skip.shape[-1]}, {branch.shape[-1]})."
             )
-        total = skip + branch
+        total = require_dense(skip, self) + require_dense(branch, self)
         return output.replace(x=total) if isinstance(output, Graph) else total

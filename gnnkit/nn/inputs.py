@@ -81,7 +81,9 @@ def check_state(graph: Any, used: tuple[str, ...] = ("x",), *, layer: Module | s
             )
 
 
-def input_features(x: Any, in_channels: int | None, dtype: Any = None, layer: Module | str = "This layer") -> Any:
+def input_features(
+    x: Any, in_channels: int | None, dtype: Any = None, layer: Module | str = "This layer", *, field: str = "x"
+) -> Any:
     """Return node features as a layer computes with them: floating, in its dtype, of the right width.
 
     Parameters
@@ -95,6 +97,8 @@ def input_features(x: Any, in_channels: int | None, dtype: Any = None, layer: Mo
         The dtype of the layer's parameters; None keeps the dtype of ``x``.
     layer
         The layer, or its name, for the error text.
+    field
+        What ``x`` is called there.
 
     Returns
     -------
@@ -111,8 +115,9 @@ def input_features(x: Any, in_channels: int | None, dtype: Any = None, layer: Mo
     x = as_features(x)
     if x.dtype.kind != "f":
         raise DTypeError(
-            f"{layer_name(layer)} computes with floating features. Got x of dtype {x.dtype} and shape {list(x.shape)}. "
-            "Convert measurements with x.astype('float32'); turn categories into one-hot rows or use gk.nn.Embedding."
+            f"{layer_name(layer)} computes with floating features. Got {field} of dtype {x.dtype} and shape "
+            f"{list(x.shape)}. Convert measurements with {field}.astype('float32'); "
+            "turn categories into one-hot rows or use gk.nn.Embedding."
         )
     if in_channels is not None and (x.ndim < 2 or x.shape[-1] != in_channels):
         _refuse_channels(x, in_channels, layer_name(layer))

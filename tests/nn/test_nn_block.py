@@ -130,6 +130,9 @@ def test_errors(graph):
         gk.nn.GraphNetwork(node_model=linear(5, 2), node_inputs=("x", "sent"))(graph.without("u"))
     with pytest.raises(ShapeError, match=r"\[num_nodes, 4\]"):
         gk.nn.GraphNetwork(node_model=linear(4, 2), node_inputs=("x", "received"))(graph.without("u"))
+    flat = graph.without("e").replace(e=np.ones(graph.num_edges))
+    with pytest.raises(ShapeError, match=r"\[n, channels\]\. Got 'e' of shape \[10\]\. .*value\[:, None\]"):
+        gk.nn.InteractionNetwork(linear(7, 4), linear(7, 3), edge_features=True)(flat.without("u"))
     with pytest.raises(UnknownNameError, match="'sum'"):
         gk.nn.GlobalPool("summ")
 

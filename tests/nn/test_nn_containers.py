@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import gnnkit as gk
 from gnnkit import nn
-from gnnkit.errors import InvalidArgumentError, ShapeError
+from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError
 
 
 @pytest.fixture
@@ -63,6 +64,9 @@ def test_residual(graph):
     assert out.topology is graph.topology
     with pytest.raises(ShapeError, match=r"gave \[3, 5\] and the input has \[3, 2\].*=gk\.nn\.Linear\(2, 5\)"):
         nn.Residual(nn.Linear(2, 5))(graph)
+    sparse = gk.SparseMatrix.from_scipy(sp.eye_array(3, dtype="float32", format="csr"))
+    with pytest.raises(InvalidFeatureError, match=r"Residual changes zeros.*toarray"):
+        nn.Residual(nn.GCNConv(3, 3))(graph.replace(x=sparse))
     projected = nn.Residual(nn.Linear(2, 5, rng=0), projection=nn.Linear(2, 5, rng=1))
     assert projected(graph).x.shape == (3, 5)
     assert projected.num_parameters == 30

@@ -250,6 +250,14 @@ def test_bipartite_and_arrays_and_ranks_are_refused(rng):
         layer(gk.Graph(bipartite, {"x": np.ones((3, 2))}))
 
 
+def test_sparse_features_see_the_eps_that_dense_ones_see(rng):
+    layer, x = gk.nn.GINConv(gk.nn.Linear(8, 2, rng=0)), sparse_features(rng)
+    dense, sparse = GRAPH.replace(x=x), GRAPH.replace(x=gk.SparseMatrix.from_scipy(sp.csr_array(x)))
+    for eps in (0.0, 3.0):
+        layer.eps = eps
+        np.testing.assert_allclose(layer(sparse).x.numpy(), layer(dense).x.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_bad_arguments():
     with pytest.raises(UnknownNameError, match="'mean'"):
         gk.nn.SAGEConv(2, 3, reducer="maen")
@@ -286,6 +294,12 @@ def test_edge_features_of_the_wrong_width():
         gk.nn.GINEConv(gk.nn.Linear(2, 3))(graph)
     with pytest.raises(ShapeError, match=r"\[num_nodes, 2\]|2"):
         gk.nn.GATConv(2, 3, edge_channels=2)(graph)
+    layers = (gk.nn.GINEConv(gk.nn.Linear(2, 3)), gk.nn.GATConv(2, 3, edge_channels=1))
+    for layer in (*layers, gk.nn.GATv2Conv(2, 3, edge_channels=1)):
+        with pytest.raises(ShapeError, match=r"edge features of shape .* Got e of shape \[6\]\. Use e\[:, None\]"):
+            layer(graph.replace(e=np.ones(6)))
+        with pytest.raises(DTypeError, match="Got e of dtype int"):
+            layer(graph.replace(e=np.ones((6, 1), int)))
 
 
 def test_negative_degrees_are_refused():
@@ -295,9 +309,7 @@ def test_negative_degrees_are_refused():
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(0, 3), (3, 0), (0, 0)])
-@pytest.mark.parametrize(
-    "layer", ["GCNConv", "SAGEConv", "GraphConv", "GATConv", "GATv2Conv", "SGConv", "ChebConv"]
-)
+@pytest.mark.parametrize("layer", ["GCNConv", "SAGEConv", "GraphConv", "GATConv", "GATv2Conv", "SGConv", "ChebConv"])
 def test_zero_channels(layer, inside, outside):
     out = getattr(gk.nn, layer)(inside, outside)(GRAPH.replace(x=np.ones((5, inside), "float32")))
     assert out.x.shape == (5, outside)

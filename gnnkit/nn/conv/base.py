@@ -62,6 +62,21 @@ class Convolution(Module):
             return parameter.dtype
         return None
 
+    def edge_features(self, graph: Graph, channels: int, dtype: Any) -> Tensor:
+        """The edge state ``e`` [num_edges, channels] in ``dtype``."""
+        e = input_features(graph.e, None, dtype, self, field="e")
+        if e.shape != (graph.num_edges, channels):
+            advice = (
+                "Use e[:, None] for one number per edge."
+                if e.ndim == 1
+                else f"Build the layer with edge_channels={e.shape[-1]}, or change the channels of e."
+            )
+            raise ShapeError(
+                f"{layer_name(self)} needs edge features of shape [num_edges, {channels}]. Got e of shape "
+                f"{list(e.shape)}. {advice}"
+            )
+        return e
+
     def weights(self, graph: Graph, dtype: Any) -> Any:
         """The named edge weights [num_edges] in ``dtype``, array or Tensor; None without a name."""
         if self.edge_weight is None:

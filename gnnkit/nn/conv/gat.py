@@ -18,7 +18,6 @@ from gnnkit.message import aggregate, edge_softmax, gather_receivers, gather_sen
 from gnnkit.nn.conv.base import Convolution, add_bias
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
-from gnnkit.nn.inputs import input_features
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
 
@@ -153,9 +152,7 @@ class GATConv(_Attention):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self._build(
-            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
-        )
+        self._build(in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype)
         self.weight = Parameter(np.zeros((in_channels, heads * out_channels)), dtype=dtype)
         self.receiver_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
         self.sender_score = Parameter(np.zeros((heads, out_channels)), dtype=dtype)
@@ -177,7 +174,7 @@ class GATConv(_Attention):
         at_receiver, at_sender = h @ block_diagonal(self.receiver_score), h @ block_diagonal(self.sender_score)
         scores = gather_receivers(topology, at_receiver) + gather_senders(topology, at_sender)
         if self.edge_score is not None:
-            e = input_features(graph.e, self.edge_channels, self.weight.dtype, self)
+            e = self.edge_features(graph, self.edge_score.shape[0], self.weight.dtype)
             scores = scores + self._mean_for_loops(graph, e @ self.edge_score)
         return self._attend(topology, leaky_relu(scores, self.slope), h)
 
@@ -261,9 +258,7 @@ class GATv2Conv(_Attention):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self._build(
-            in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype
-        )
+        self._build(in_channels, out_channels, heads, concat, slope, dropout, edge_channels, self_loops, bias, dtype)
         width = heads * out_channels
         self.sender_weight = Parameter(np.zeros((in_channels, width)), dtype=dtype)
         self.receiver_weight = None if share_weights else Parameter(np.zeros((in_channels, width)), dtype=dtype)
@@ -287,7 +282,7 @@ class GATv2Conv(_Attention):
         own = h if self.receiver_weight is None else x @ self.receiver_weight
         hidden = gather_receivers(topology, own) + gather_senders(topology, h)
         if self.edge_map is not None:
-            e = input_features(graph.e, self.edge_channels, self.sender_weight.dtype, self)
+            e = self.edge_features(graph, self.edge_map.shape[0], self.sender_weight.dtype)
             hidden = hidden + self._mean_for_loops(graph, e @ self.edge_map)
         scores = leaky_relu(hidden, self.slope) @ block_diagonal(self.score)
         return self._attend(topology, scores, h)

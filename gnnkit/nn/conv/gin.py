@@ -12,7 +12,7 @@ from gnnkit.errors import InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.message import aggregate, gather_senders, neighbour_sum, remember
 from gnnkit.nn.conv.base import Convolution, aggregate_input
-from gnnkit.nn.inputs import input_features, layer_name, require_dense
+from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module
 from gnnkit.nn.parameter import Parameter
@@ -91,7 +91,8 @@ class GINConv(Convolution):
         return self.mlp(summed + x * (1.0 + self.eps))
 
     def _sparse_sum(self, graph: Graph, x: SparseMatrix) -> SparseMatrix:
-        if isinstance(self.eps, Parameter):
+        eps = self.eps
+        if isinstance(eps, Parameter):
             raise InvalidFeatureError(
                 f"With a learnt eps the sum over neighbours is not constant, so it needs dense features. Got a "
                 f"SparseMatrix of shape {list(x.shape)}. Put a Linear first, or use train_eps=False."
@@ -111,12 +112,12 @@ class GINConv(Convolution):
             t = graph.topology
             values = np.ones(t.num_edges, x.dtype) if weights is None else weights
             adjacency = csr_matrix((values, t.indices, t.indptr), shape=(t.num_nodes, t.num_nodes))
-            own = identity(t.num_nodes, dtype=x.dtype, format="csr") * x.dtype.type(1.0 + self.initial_eps)
+            own = identity(t.num_nodes, dtype=x.dtype, format="csr") * x.dtype.type(1.0 + eps)
             return SparseMatrix.from_scipy((adjacency + own) @ x.to_scipy())
 
         if weights is not None:
             return build()
-        return remember(graph.topology, ("gin", self.initial_eps), x, build)
+        return remember(graph.topology, ("gin", eps), x, build)
 
     def work(self, graph_in: Any, graph_out: Any) -> float | None:
         # The operations of the MLP, were it called on the same rows, plus the sum.
@@ -212,12 +213,8 @@ class GINEConv(Convolution):
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         x = require_dense(x, self)
-        e = input_features(graph.e, None, x.dtype, self)
+        channels = x.shape[1] if self.edge_map is None else self.edge_map.in_channels
+        e = self.edge_features(graph, channels, x.dtype)
         e = e if self.edge_map is None else self.edge_map(e)
-        if e.shape != (graph.num_edges, x.shape[1]):
-            raise ShapeError(
-                f"{layer_name(self)} adds the features of edges to those of nodes. Got e of shape {list(e.shape)} for "
-                f"x of shape {list(x.shape)}. Give both the same channels, or use edge_channels={e.shape[-1]}."
-            )
         messages = relu(gather_senders(graph.topology, x) + e)
         return self.mlp(aggregate(graph.topology, messages, "sum") + x * (1.0 + self.eps))
