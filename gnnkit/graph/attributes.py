@@ -162,8 +162,10 @@ def _exact_array(leaves: Sequence[Any], kinds: set[str | None], per_row: int) ->
     array = np.array(leaves)
     if kinds == {"i"} and array.dtype.kind not in "iu":
         low, high = (0, 2**64) if min(leaves) >= 0 else (-(2**63), 2**63)
-        position = next(i for i, leaf in enumerate(leaves) if not low <= leaf < high)
-        raise _Odd(position // per_row, "an integer too large for 64 bits")
+        position = next((i for i, leaf in enumerate(leaves) if not low <= leaf < high), None)
+        if position is not None:
+            raise _Odd(position // per_row, "an integer too large for 64 bits")
+        return np.array(leaves, dtype=np.uint64)  # numpy makes floats of integers on both sides of 2**63
     return array
 
 
@@ -201,6 +203,16 @@ def unpack_field(name: str, value: Any, column: Column | None) -> dict[Hashable,
         out[attribute.name] = unpack(part, attribute)
         start += width
     return out
+
+
+def added(out: dict[Hashable, Any], key: Hashable, values: Any, level: str) -> None:
+    """Put ``values`` under ``key``, which no other field may have taken."""
+    if key in out:
+        raise InvalidFeatureError(
+            f"Every {ENTRY[level]} field must go out under a name of its own. Two of them would be called {key!r}. "
+            f"Rename one, or drop it with g.without(...)."
+        )
+    out[key] = values
 
 
 def _default(array: np.ndarray) -> list[Any]:

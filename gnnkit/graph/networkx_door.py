@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gnnkit.errors import DTypeError, InvalidFeatureError, InvalidGraphError
-from gnnkit.graph.attributes import Selection, pack, read_fields, unpack_field
+from gnnkit.graph.attributes import Selection, added, pack, read_fields, unpack_field
 from gnnkit.graph.edges import add_reverses, graph_from_arrays
 from gnnkit.graph.fields import first_unequal, raw
 from gnnkit.graph.graph import Graph
@@ -237,13 +237,12 @@ def _holdable(value: Any) -> bool:
 
 
 def _write(fields: dict[str, Any], origin: Origin, level: str, count: int) -> list[dict[Hashable, Any]]:
-    rows: list[dict[Hashable, Any]] = [{} for _ in range(count)]
+    lists: dict[Hashable, list[Any]] = {}
     columns = origin.columns.get(level, {})
     for name, value in fields.items():
         for key, values in unpack_field(name, value, columns.get(name)).items():
-            for row, item in zip(rows, values):
-                row[key] = item
-    return rows
+            added(lists, key, values, level)
+    return [dict(zip(lists, row)) for row in zip(*lists.values())] if lists else [{} for _ in range(count)]
 
 
 def _write_graph(g: Graph, origin: Origin) -> dict[Hashable, Any]:

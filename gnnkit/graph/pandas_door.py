@@ -15,7 +15,7 @@ from gnnkit.errors import (
     require_package,
     unknown_name,
 )
-from gnnkit.graph.attributes import Selection, pack, read_fields, unpack_field
+from gnnkit.graph.attributes import Selection, added, pack, read_fields, unpack_field
 from gnnkit.graph.checks import as_count, as_index, check_endpoints
 from gnnkit.graph.edges import add_reverses, graph_from_arrays
 from gnnkit.graph.graph import Graph
@@ -122,7 +122,8 @@ def to_pandas(g: Graph, *, source: str = "source", target: str = "target") -> Ta
     Notes
     -----
     A field that was read from columns returns under their names. Rows of other fields of several numbers are spread
-    over columns ``name_0``, ``name_1`` ...; sparse ones densely. An undirected graph gives one row per edge. Globals
+    over columns ``name_0``, ``name_1`` ...; sparse ones densely. Two columns of one name (a field called as ``source``
+    is) are refused. An undirected graph gives one row per edge. Globals
     have no place in the two tables.
 
     Examples
@@ -141,11 +142,10 @@ def to_pandas(g: Graph, *, source: str = "source", target: str = "target") -> Ta
     names = origin.node_names
     ends: dict[Hashable, Any] = {source: _named(senders, names), target: _named(receivers, names)}
     index = None if names is None else pd.Index(_object_array(names), tupleize_cols=False)
-    node_columns = _columns(dict(g.nodes), origin, "nodes")
-    if g.num_graphs != 1:
-        node_columns = {"graph": g.node_graph, **node_columns}
+    graphs = {"graph": g.node_graph} if g.num_graphs != 1 else {}
+    node_columns = _columns(dict(g.nodes), origin, "nodes", graphs)
     node_table = pd.DataFrame(node_columns, index=pd.RangeIndex(g.num_nodes) if index is None else index)
-    edge_table = pd.DataFrame({**ends, **_columns(fields, origin, "edges")}, index=pd.RangeIndex(len(senders)))
+    edge_table = pd.DataFrame(_columns(fields, origin, "edges", ends), index=pd.RangeIndex(len(senders)))
     return Tables(edge_table, node_table)
 
 
@@ -250,18 +250,22 @@ def _read(
     return read_fields(available, selection, get, level=level, dtype=dtype)
 
 
-def _columns(fields: dict[str, Any], origin: Origin, level: str) -> dict[Hashable, Any]:
-    out: dict[Hashable, Any] = {}
+def _columns(
+    fields: dict[str, Any], origin: Origin, level: str, first: dict[Hashable, Any]
+) -> dict[Hashable, Any]:
+    """Columns of the table: those that are given, then the fields."""
+    out = dict(first)
     columns = origin.columns.get(level, {})
     for name, value in fields.items():
         for key, values in unpack_field(name, value, columns.get(name)).items():
             if len(values) and isinstance(values[0], np.ndarray):
                 flat = np.stack(values).reshape(len(values), -1)
-                out.update({f"{key}_{j}": flat[:, j] for j in range(flat.shape[1])})
+                for j in range(flat.shape[1]):
+                    added(out, f"{key}_{j}", flat[:, j], level)
             elif len(values) and isinstance(values[0], (list, tuple)):
-                out[key] = _object_array(values)
+                added(out, key, _object_array(values), level)
             else:
-                out[key] = np.array(values, dtype=None if len(values) else value.dtype)
+                added(out, key, np.array(values, dtype=None if len(values) else value.dtype), level)
     return out
 
 

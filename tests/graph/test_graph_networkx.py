@@ -301,3 +301,20 @@ def test_multigraph_keys_follow_their_edges():
     assert list(gone.edges(keys=True)) == list(G.edges(keys=True))[:3]
     merged = gk.to_networkx(gk.transforms.coalesce(gk.from_networkx(G)))
     assert type(merged) is nx.Graph and merged.edges["a", "b"]["w"] == 2.0
+
+
+def test_integers_on_both_sides_of_two_to_the_63rd():
+    G = nx.Graph([(0, 1, {"w": 2**63}), (1, 2, {"w": 1})])
+    assert gk.from_networkx(G).edges["w"].dtype == np.uint64
+    assert nx.utils.graphs_equal(gk.to_networkx(gk.from_networkx(G)), G)
+    G.edges[1, 2]["w"] = -1
+    with pytest.raises(InvalidFeatureError, match="too large for 64 bits"):
+        gk.from_networkx(G)
+
+
+def test_two_attributes_of_one_name_are_refused():
+    G = nx.Graph()
+    G.add_node("a", age=3.0)
+    g = gk.from_networkx(G, node_attrs={"x": ["age"]}).replace(nodes={"age": [4.0]})
+    with pytest.raises(InvalidFeatureError, match="node field must go out under .* would be called 'age'"):
+        gk.to_networkx(g)

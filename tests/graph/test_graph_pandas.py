@@ -149,3 +149,16 @@ def test_bad_names_and_values_are_named_by_row():
         gk.from_pandas(twin, source="s", target="t")
     with pytest.raises(DTypeError, match=r"s must hold node indices"):
         gk.from_pandas(pd.DataFrame({"s": ["a"], "t": ["b"]}), source="s", target="t", num_nodes=2)
+
+
+def test_two_columns_of_one_name_are_refused():
+    g = gk.from_edges([0], [1], num_nodes=2, edges={"source": [7]})
+    with pytest.raises(InvalidFeatureError, match="Two of them would be called 'source'. Rename one"):
+        gk.to_pandas(g)
+    assert gk.to_pandas(g, source="from").edges.to_dict("list") == {"from": [0], "target": [1], "source": [7]}
+    wide = gk.from_edges([], [], num_nodes=2, nodes={"a": np.ones((2, 2)), "a_1": [1, 2]})
+    with pytest.raises(InvalidFeatureError, match="would be called 'a_1'"):
+        gk.to_pandas(wide)
+    parts = [gk.from_edges([], [], num_nodes=2, nodes={"graph": [1, 2]})] * 2
+    with pytest.raises(InvalidFeatureError, match="would be called 'graph'"):
+        gk.to_pandas(gk.batch(parts))
