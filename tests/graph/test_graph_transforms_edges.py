@@ -235,3 +235,15 @@ def test_coalesce_of_undirected_edges_stays_undirected(rng):
     assert type(G) is nx.Graph
     total = sum(G.edges[edge]["e"] for edge in G.edges)
     assert total == pytest.approx(gk.to_networkx(g).size("e"))
+
+
+def test_fill_and_reduce_name_existing_fields_and_hold_values():
+    g = gk.from_edges([0, 0], [1, 1], num_nodes=2, e=[1.0, 2.0])
+    with pytest.raises(DTypeError, match="field 'e' is float64, fill is None"):
+        transforms.add_self_loops(g, fill=None)
+    with pytest.raises(InvalidFeatureError, match=r"Got 'w'; the edge fields are \['e'\]"):
+        transforms.add_self_loops(g, fill={"e": 1.0, "w": 1.0})
+    with pytest.raises(InvalidArgumentError, match=r"Got 'w'; the edge fields are \['e'\]"):
+        transforms.coalesce(g, reduce={"e": "sum", "w": "sum"})
+    with pytest.raises(DTypeError, match="Only real numbers can be reduced by 'max'. The edge field 'e' is complex128"):
+        transforms.coalesce(g.replace(e=[1j, 2j]), reduce="max")

@@ -277,3 +277,14 @@ def test_per_class_split_refusals():
     with pytest.raises(ShapeError, match=r"Got shape \(2, 2\)"):
         transforms.per_class_split(np.eye(2, dtype=int), per_class=1, val=0, test=0)
     assert not transforms.per_class_split([], per_class=1, val=0, test=0)["train_mask"].size
+
+
+def test_laplacian_keeps_node_fields_that_are_named_as_edge_fields():
+    g = gk.from_edges([0], [1], num_nodes=2, edges={"w": [7.0]}, nodes={"w": [1.0, 2.0]})
+    assert transforms.laplacian(g, weight="w").nodes["w"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("test", [None, 0.0])
+def test_shares_that_round_up_still_fit(test):
+    masks = transforms.random_split(5, train=0.5, val=0.5, test=test, rng=0)
+    assert sum(int(mask.sum()) for mask in masks.values()) == 5

@@ -57,7 +57,7 @@ def laplacian(g: Graph, kind: str = "combinatorial", *, weight: str | None = Non
     if kind not in _KINDS:
         raise unknown_name("Laplacian", kind, _KINDS)
     values = edge_weights(g, weight)
-    g = remove_self_loops(g.without(*g.edges).replace(edges={"weight": values}))
+    g = remove_self_loops(g.without(*g.edges, level="edges").replace(edges={"weight": values}))
     senders, receivers, fields = g.to_edges()
     values = fields["weight"]
     degree = autodiff.scatter_add(values, senders, g.num_nodes)

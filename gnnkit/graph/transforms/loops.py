@@ -89,6 +89,11 @@ def nodes_without_loop(g: Graph) -> np.ndarray:
 
 def _append_loops(g: Graph, nodes: np.ndarray, fill: Any) -> Graph:
     senders, receivers, fields = g.to_edges()
+    unknown = [name for name in fill if name not in fields] if isinstance(fill, Mapping) else []
+    if unknown:
+        raise InvalidFeatureError(
+            f"fill must name edge fields. Got {unknown[0]!r}; the edge fields are {list(fields)}. Correct the name."
+        )
     fields = {name: concatenate([value, _filled(name, value, fill, len(nodes))]) for name, value in fields.items()}
     origin = appended(g.origin, len(nodes))
     both = np.concatenate([senders, nodes]), np.concatenate([receivers, nodes])
@@ -105,7 +110,7 @@ def _filled(name: str, value: Any, fill: Any, count: int) -> np.ndarray:
             )
         fill = fill[name]
     array, item = raw(value), np.asarray(raw(fill))
-    if (array.dtype.kind in "US") != (item.dtype.kind in "US") or array.dtype.kind in "mM":
+    if (array.dtype.kind in "US") != (item.dtype.kind in "US") or array.dtype.kind in "mM" or item.dtype.kind in "OmM":
         raise DTypeError(
             f"fill must fit the dtype of each edge field. The field {name!r} is {array.dtype}, fill is {fill!r}. "
             f"Pass fill={{{name!r}: value}} with one that fits, or drop the field."

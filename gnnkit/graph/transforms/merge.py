@@ -102,10 +102,15 @@ def seats(chosen: np.ndarray, count: int) -> np.ndarray:
 
 
 def check_reduce(g: Graph, reduce: Reduce) -> None:
-    """Raise for an unknown reducer, or a mapping that leaves an edge field out."""
+    """Raise for an unknown reducer or field, or a mapping that leaves an edge field out."""
     for name in reduce.values() if isinstance(reduce, Mapping) else (reduce,):
         if name not in REDUCERS:
             raise unknown_name("reducer", name, REDUCERS)
+    unknown = [name for name in reduce if name not in g.edges] if isinstance(reduce, Mapping) else []
+    if unknown:
+        raise InvalidArgumentError(
+            f"reduce must name edge fields. Got {unknown[0]!r}; the edge fields are {list(g.edges)}. Correct the name."
+        )
     missing = [name for name in g.edges if isinstance(reduce, Mapping) and name not in reduce]
     if missing:
         raise InvalidArgumentError(
@@ -128,9 +133,9 @@ def reduce_runs(value: Any, indptr: np.ndarray, reducer: str, name: str) -> Any:
     kind = value.dtype.kind
     if kind == "b" and reducer in ("max", "min"):
         return _segments(reducer, value.astype(np.uint8), indptr).astype(bool)
-    if kind not in "iufc":
+    if kind not in "iufc" or (kind == "c" and reducer in ("max", "min")):
         raise DTypeError(
-            f"Only numbers can be reduced by {reducer!r}. The edge field {name!r} is {value.dtype}. "
+            f"Only {'real ' if kind == 'c' else ''}numbers can be reduced by {reducer!r}. The edge field {name!r} is {value.dtype}. "
             f"Use reduce={{{name!r}: 'first', ...}}" + (", 'max' (any) or 'min' (all)." if kind == "b" else ".")
         )
     return _segments(reducer, value, indptr)

@@ -51,9 +51,10 @@ def random_split(
     sizes = [_size(share, num_nodes, name) for name, share in (("train", train), ("val", val))]
     rest = num_nodes - sum(sizes)
     sizes.append(max(rest, 0) if test is None else _size(test, num_nodes, "test"))
-    # Shares that add up to 1 may round up to one node too many: the test set gives it back.
-    if isinstance(test, float) and sum(sizes) == num_nodes + 1:
-        sizes[2] -= 1
+    # Shares that add up to 1 may round up to one node too many: the last one gives it back.
+    last, share = (1, val) if test is None else (2, test)
+    if isinstance(share, (float, np.floating)) and sum(sizes) == num_nodes + 1:
+        sizes[last] -= 1
     if sum(sizes) > num_nodes:
         raise InvalidArgumentError(
             f"train, val and test together must be at most num_nodes={num_nodes}. "
