@@ -26,6 +26,11 @@ def as_count(value: Any, name: str) -> int:
 def as_index(values: Any, name: str, *, entry: str = "edge") -> np.ndarray:
     """Return ``values`` as a one-dimensional integer array; an empty input of any dtype is an empty index."""
     values = getattr(values, "data", values) if hasattr(values, "requires_grad") else values
+    if isinstance(values, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{name} must be a plain array. Got a masked array, whose mask would be lost. "
+            f"Pass {name}.compressed(), or leave out what is masked on both ends."
+        )
     try:
         array = np.asarray(values)
     except ValueError as reason:

@@ -95,12 +95,28 @@ def _convert(value: Any, level: str, name: str) -> Any:
             "Fill it with .filled(value) and keep the mask as a field of its own."
         )
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except ValueError as reason:
         raise InvalidFeatureError(
             f"All rows of a field must have the same shape. The {ENTRY[level]} field {name!r} has rows of unequal "
             f"lengths. Pad them, or split them into several fields."
         ) from reason
+    if array.dtype.kind in "US" and isinstance(value, (list, tuple)):
+        _refuse_mixed(np.asarray(value, dtype=object).reshape(-1), level, name, len(value))
+    return array
+
+
+def _refuse_mixed(items: np.ndarray, level: str, name: str, count: int) -> None:
+    # numpy would turn numbers among strings into strings
+    kind = bytes if isinstance(items[0] if len(items) else "", bytes) else str
+    position = next((k for k, item in enumerate(items) if not isinstance(item, kind)), None)
+    if position is not None:
+        item, entry = items[position], ENTRY[level]
+        raise InvalidFeatureError(
+            f"All values of a field must be of one kind. The {entry} field {name!r} holds strings and, first at "
+            f"{entry} {position * count // len(items)}, {item!r} of type {type(item).__name__}. "
+            f"Convert all to one kind."
+        )
 
 
 def _wrong_length(value: Any, level: str, name: str, count: int) -> NoReturn:

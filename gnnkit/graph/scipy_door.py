@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gnnkit.errors import DTypeError, InvalidGraphError, UnknownFieldError
+from gnnkit.graph.checks import check_endpoints
 from gnnkit.graph.edges import graph_from_arrays, with_short
 from gnnkit.graph.fields import raw
 from gnnkit.graph.graph import Graph
@@ -66,6 +67,8 @@ def from_scipy(
     entries = A.tocoo()
     # Copies: scipy may share these arrays with A.
     senders, receivers = np.array(entries.col, dtype=np.int64), np.array(entries.row, dtype=np.int64)
+    # scipy checks coordinates when a matrix is made, not what is written into them later
+    check_endpoints(senders, receivers, num_senders=A.shape[0], num_receivers=A.shape[0])
     edges = {} if weight is None else {weight: np.array(entries.data)}
     nodes = with_short("nodes", nodes, "x", x)
     return graph_from_arrays(senders, receivers, A.shape[0], nodes=nodes, edges=edges, allow_nan=allow_nan)

@@ -120,3 +120,17 @@ def test_many_edges(backend, rng):
     g = gk.from_edges(senders, receivers, num_nodes=500, e=senders * 1000 + receivers)
     np.testing.assert_array_equal(g.e, g.senders.astype(np.int64) * 1000 + g.receivers)
     np.testing.assert_array_equal(g.to_edges()[0], senders)
+
+
+def test_a_masked_index_is_refused():
+    with pytest.raises(DTypeError, match="senders must be a plain array. Got a masked array"):
+        gk.from_edges(np.ma.array([0, 99], mask=[False, True]), [1, 1], num_nodes=2)
+
+
+def test_numbers_among_strings_are_refused_not_converted():
+    with pytest.raises(InvalidFeatureError, match="node field 'x' holds strings and, first at node 1, 2.5 of type float"):
+        gk.from_edges([], [], num_nodes=2, x=["a", 2.5])
+    with pytest.raises(InvalidFeatureError, match="first at node 1, True of type bool"):
+        gk.from_edges([], [], num_nodes=2, x=[["a", "b"], [True, "c"]])
+    g = gk.from_edges([], [], num_nodes=2, nodes={"s": ["a", np.str_("b")], "b": [b"a", b"b"]})
+    assert g.nodes["s"].tolist() == ["a", "b"] and g.nodes["b"].tolist() == [b"a", b"b"]

@@ -88,3 +88,10 @@ def test_refusals():
         gk.to_scipy(gk.path(2), "w")
     with pytest.raises(InvalidGraphError, match="one number per edge"):
         gk.to_scipy(gk.path(2).replace(e=np.zeros((2, 3))), "e")
+
+
+def test_coordinates_written_afterwards_are_checked():
+    A = sparse.coo_array((np.ones(1), ([0], [1])), shape=(2, 2))
+    A.coords[1][0] = 99
+    with pytest.raises(InvalidGraphError, match=r"Edge 0 \(99 -> 0\) has sender 99"):
+        gk.from_scipy(A)
