@@ -19,19 +19,42 @@ from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, unknown_
 Reducer = str | Callable[[Any, np.ndarray], Any]
 
 
+LONG = 1 << 14  # up to as many entries are summed one after the other,
+BLOCK = 512  # more in blocks of so many
+
 # --- the linear pair -----------------------------------------------------------------------------------------------
 
 
 @primitive
 def segment_sum(values: Any, *, indptr: np.ndarray) -> Any:
     """Sum of each segment; 0 where it is empty."""
-    return K.segment_sum(values, indptr)
+    return _summed(values, indptr)
 
 
 @primitive
 def segment_repeat(rows: Any, *, indptr: np.ndarray) -> Any:
     """Row ``i`` once for every entry of segment ``i``: the adjoint of :func:`segment_sum`."""
     return K.segment_repeat(rows, indptr)
+
+
+def _summed(values: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    """Sum of each segment; a long one (the nodes of a large graph) in blocks, and these again.
+
+    A float32 sum of a million entries one after the other is wrong in the second digit, and one thread owns a segment.
+    The blocks depend on the segment alone: not on threads, nor on what else is in the batch.
+    """
+    if not _has_long(values, indptr):
+        return K.segment_sum(values, indptr)
+    lengths = np.diff(indptr)
+    counts = np.where(lengths > LONG, -(-lengths // BLOCK), 1)
+    pointer = np.concatenate([[0], np.cumsum(counts)])
+    within = np.arange(pointer[-1]) - np.repeat(pointer[:-1], counts)
+    starts = np.repeat(indptr[:-1], counts) + within * BLOCK
+    return _summed(K.segment_sum(values, np.append(starts, indptr[-1])), pointer)
+
+
+def _has_long(values: np.ndarray, indptr: np.ndarray) -> bool:
+    return len(values) > LONG and values.dtype.kind == "f" and bool(np.diff(indptr).max() > LONG)
 
 
 defvjp(segment_sum, lambda g, y, values, *, indptr: segment_repeat(g, indptr=indptr), keep="")
@@ -44,7 +67,9 @@ defvjp(segment_repeat, lambda g, y, rows, *, indptr: segment_sum(g, indptr=indpt
 @primitive
 def segment_mean(values: Any, *, indptr: np.ndarray) -> Any:
     """Mean of each segment; 0 where it is empty."""
-    return K.segment_mean(values, indptr)
+    if not _has_long(values, indptr):
+        return K.segment_mean(values, indptr)
+    return _summed(values, indptr) / _per_row(np.maximum(np.diff(indptr), 1), values)
 
 
 @primitive
@@ -99,7 +124,11 @@ defvjp(segment_min, _extreme_rule, keep="0y")
 @primitive
 def segment_std(values: Any, *, indptr: np.ndarray) -> Any:
     """Population standard deviation of each segment; 0 where it is empty or constant."""
-    return K.segment_std(values, indptr)
+    if not _has_long(values, indptr):
+        return K.segment_std(values, indptr)
+    counts = _per_row(np.maximum(np.diff(indptr), 1), values)
+    centred = values - K.segment_repeat(_summed(values, indptr) / counts, indptr)
+    return np.sqrt(_summed(centred * centred, indptr) / counts)
 
 
 def _std_rule(g: Any, y: Any, values: Any, *, indptr: np.ndarray) -> Any:
@@ -169,8 +198,14 @@ def _product_of_others(values: Any, product: Any, indptr: np.ndarray) -> Any:
     zero = as_array(values) == 0
     if not zero.any():
         return segment_repeat(product, indptr=indptr) / values
-    # Dividing by zero is no way to leave a zero out. Segments that contain one multiply their other entries out, pair
-    # by pair: quadratic in the size of those segments only, and differentiable any number of times.
+    # Dividing by zero is no way to leave a zero out.
+    if not is_tensor(values):
+        factors = np.where(zero, np.ones((), values.dtype), values)
+        others = K.segment_repeat(K.segment_prod(factors, indptr), indptr) / factors
+        zeros = zero.astype(np.int64)
+        return np.where(K.segment_repeat(K.segment_sum(zeros, indptr), indptr) > zeros, 0, others)
+    # To be differentiated again, segments that contain a zero multiply their other entries out, pair by pair:
+    # quadratic in the size of those segments only, and differentiable any number of times.
     by_segment = K.segment_max(zero.reshape(len(zero), -1).astype(np.int64), indptr)
     entries, others, pointer = _other_pairs(np.flatnonzero(by_segment.any(axis=1)), indptr)
     exact = segment_prod(take_rows(values, others), indptr=pointer)

@@ -68,6 +68,32 @@ def test_product_gradient_where_factors_are_zero():
     np.testing.assert_array_equal(gradient(values, INDPTR, "prod"), [3, 2, 8, 0, 0, 1])
 
 
+def test_product_gradient_of_a_large_segment_with_zeros_takes_no_pairs():
+    values = np.full((20_000, 2), 2.0)
+    values[5] = 0.0  # one zero in the first column, two in the second
+    values[7, 1] = 0.0
+    values[8:] = 1.0
+    expected = np.zeros_like(values)
+    expected[5, 0] = 2.0**7
+    tensor = gk.tensor(values, requires_grad=True)
+    segment_reduce(tensor, np.array([0, 20_000]), "prod").sum().backward()
+    np.testing.assert_array_equal(tensor.grad.numpy(), expected)
+
+
+@pytest.mark.parametrize("reducer", ["sum", "mean", "std"])
+def test_long_segments_of_float32_keep_their_digits_and_the_bits_of_a_batch(reducer, rng):
+    long = (rng.normal(size=(300_000, 2)) + 100).astype(np.float32)
+    short = (rng.normal(size=(700, 2)) + 100).astype(np.float32)
+    values, indptr = np.concatenate([short, long, short]), np.array([0, 700, 700, 300_700, 301_400, 301_400])
+    found = segment_reduce(values, indptr, reducer).numpy()
+    by_numpy = {"sum": np.sum, "mean": np.mean, "std": np.std}[reducer](long.astype(np.float64), axis=0)
+    np.testing.assert_allclose(found[2], by_numpy, rtol=2e-6)
+    np.testing.assert_allclose(found[[1, 4]], 0)
+    if reducer != "std":
+        alone = segment_reduce(short, np.array([0, 700]), reducer).numpy()
+        np.testing.assert_array_equal(found[[0, 3]], np.concatenate([alone, alone]))
+
+
 @pytest.mark.parametrize("shape", [(6,), (6, 2)])
 def test_second_derivative_of_the_product_where_factors_are_zero(shape):
     values = np.array([0.0, 3.0, 0.0, 4.0, 0.0, 5.0])

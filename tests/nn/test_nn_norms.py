@@ -170,6 +170,14 @@ def test_batch_norm_of_one_node_and_of_none():
     assert all(np.array_equal(a, before[name]) for name, a in norm.state_dict().items())
 
 
+@pytest.mark.parametrize("norm", [gk.nn.BatchNorm, gk.nn.InstanceNorm])
+def test_statistics_of_many_nodes_in_float32(norm, rng):
+    x = (rng.normal(size=(500_000, 1)) + 1000).astype(np.float32)
+    y = norm(1, affine=False)(x).numpy().astype(np.float64)
+    assert abs(y.mean()) < 1e-3
+    assert abs(y.std() - 1) < 1e-3
+
+
 def test_running_statistics_are_state_and_reset():
     norm = nn.BatchNorm(2, momentum=1.0)
     norm(np.array([[1.0, 2.0], [3.0, 4.0]]))
