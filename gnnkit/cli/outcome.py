@@ -9,6 +9,7 @@ import numpy as np
 
 from gnnkit import __version__
 from gnnkit.cli.console import write_json
+from gnnkit.cli.predictions import prediction_rows, write_csv
 from gnnkit.cli.problem import Problem
 from gnnkit.learn import Report
 
@@ -68,7 +69,13 @@ def prediction_facts(problem: Problem) -> dict[str, Any]:
 
 
 def write_all(
-    report: Report, problem: Problem, *, save: Path | None, plot: Path | None, json: Path | None
+    report: Report,
+    problem: Problem,
+    *,
+    save: Path | None,
+    plot: Path | None,
+    json: Path | None,
+    predictions: Path | None,
 ) -> dict[str, Path]:
     """Write what was asked for, the model first; return what -> where."""
     facts, written = result(report, problem), {}
@@ -82,6 +89,12 @@ def write_all(
 
         training_curve(best.history_, plot, title=f"{report.model} on {problem.name}")
         written["Picture"] = plot
+    if predictions is not None:
+        names = range(problem.graph.num_nodes) if problem.node_names is None else problem.node_names
+        probabilities = best.predict_proba(np.arange(problem.graph.num_nodes))
+        write_csv(predictions, prediction_rows(names, probabilities, problem.classes, problem.y))
+        if str(predictions) != "-":
+            written["Predicted"] = predictions
     if json is not None:
         write_json(json, facts)
         if str(json) != "-":
@@ -89,7 +102,7 @@ def write_all(
     return written
 
 
-def next_steps(problem: Problem, model: str, *, save: Path | None, several: bool) -> str:
+def next_steps(problem: Problem, model: str, *, save: Path | None, predicted: bool, several: bool) -> str:
     """Return commands that make sense after this one."""
     if problem.files is not None and problem.files.edges is not None:
         where = f"--edges {problem.files.edges}" + (f" --nodes {problem.files.nodes}" if problem.files.nodes else "")
@@ -97,7 +110,8 @@ def next_steps(problem: Problem, model: str, *, save: Path | None, several: bool
         where = problem.name
     steps = []
     if save is not None:
-        steps += [f"gnnkit predict {save} {where} --out predictions.csv", f"gnnkit info {save}"]
+        steps += [] if predicted else [f"gnnkit predict {save} {where} --out predictions.csv"]
+        steps.append(f"gnnkit info {save}")
     if problem.dataset is not None:
         if save is None:
             steps.append(f"gnnkit train {where} --model {model} --save m.safetensors --plot curve.png")

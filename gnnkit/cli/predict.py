@@ -55,6 +55,7 @@ def predict(
       gnnkit predict m.safetensors --edges new_edges.csv --nodes new_nodes.csv
     """
     check_writable(out, json)
+    from gnnkit.cli.predictions import prediction_rows, write_csv
     from gnnkit.cli.readers import Files
     from gnnkit.learn import NodeClassifier
     from gnnkit.nn import read_model_file
@@ -126,20 +127,6 @@ def with_training_names(typed: Files, trained: dict[str, Any]) -> Files:
     return replace(typed, **filled, directed=typed.directed or trained["directed"])
 
 
-def prediction_rows(
-    names: Sequence[Hashable], probabilities: np.ndarray, classes: list[str], y: np.ndarray | None
-) -> list[dict[str, Any]]:
-    """Return one dictionary per node: node, predicted, probability, and the label where there are labels."""
-    best = probabilities.argmax(axis=1)
-    rows = []
-    for k, name in enumerate(names):
-        row = {"node": name, "predicted": classes[best[k]], "probability": round(float(probabilities[k, best[k]]), 6)}
-        if y is not None:
-            row["label"] = classes[y[k]] if y[k] >= 0 else None
-        rows.append(row)
-    return rows
-
-
 def accuracies(rows: list[dict[str, Any]], y: np.ndarray | None, test: np.ndarray | None) -> dict[str, float]:
     """Return the share of right predictions on the test nodes, and on all labelled nodes (training ones included)."""
     if y is None:
@@ -151,23 +138,6 @@ def accuracies(rows: list[dict[str, Any]], y: np.ndarray | None, test: np.ndarra
         for name, mask in groups.items()
         if mask is not None and mask.any()
     }
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the rows as CSV, whole or not at all; ``-`` is stdout."""
-    import csv
-    import io
-
-    from gnnkit.files import atomic_write
-
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["node", "predicted", "probability"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    if str(path) == "-":
-        typer.echo(text.getvalue(), nl=False)
-    else:
-        atomic_write(path, text.getvalue().encode())
 
 
 def report(

@@ -53,6 +53,10 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="The training curve, as .png, .svg or .pdf.", rich_help_panel=OUT),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The class of every node, as .csv (- for stdout).", rich_help_panel=OUT),
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The result as JSON (- for stdout).", rich_help_panel=OUT),
@@ -95,13 +99,13 @@ def train(
     \b
     Examples:
       gnnkit train cora
-      gnnkit train cora --save m.safetensors --plot curve.png --json out.json
+      gnnkit train cora --save m.safetensors --plot curve.png --predictions predictions.csv --json out.json
       gnnkit train citeseer --model gat --seeds 20
       gnnkit train club.graphml --label club --features age,income
       gnnkit train --edges edges.csv --source u --target v \\
                    --nodes nodes.csv --id id --label y --features 'f_*'
     """
-    check_writable(save, plot, json, checkpoint)
+    check_writable(save, plot, predictions, json, checkpoint)
     check_picture(plot)
     if resume and checkpoint is None:
         raise InvalidArgumentError(
@@ -119,7 +123,7 @@ def train(
     typed |= {"epochs": epochs, "patience": patience}
     changes = {**values_from_graph(problem), **{name: value for name, value in typed.items() if value is not None}}
 
-    tell = note if str(json) == "-" else say
+    tell = note if "-" in (str(json), str(predictions)) else say
     tell(outcome.describe(problem, model, preset(model, problem.dataset, **changes)))
     report = run_seeds(
         outcome.learning_graph(problem),
@@ -135,11 +139,11 @@ def train(
     )
     if report.best is None:
         raise KeyboardInterrupt
-    written = outcome.write_all(report, problem, save=save, plot=plot, json=json)
+    written = outcome.write_all(report, problem, save=save, plot=plot, json=json, predictions=predictions)
     tell(outcome.conclusion(report))
     for what, path in written.items():
         tell(f"{what:<9} {path}")
-    tell(outcome.next_steps(problem, model, save=save, several=seeds > 1))
+    tell(outcome.next_steps(problem, model, save=save, predicted=predictions is not None, several=seeds > 1))
     if report.interrupted:
         more = f" Go on with: --checkpoint {checkpoint} --resume" if checkpoint is not None else ""
         note(f"Stopped by Ctrl-C; the best weights so far were kept.{more}")

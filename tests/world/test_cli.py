@@ -206,7 +206,16 @@ def test_a_mistake_is_one_clear_message_and_writes_nothing(folder: Path, line: s
     assert new_files(folder) == set()
 
 
-@pytest.mark.parametrize("option", ["--save", "--json", "--plot", "--checkpoint"])
+def test_train_and_predict_write_the_same_predictions(folder: Path) -> None:
+    for line in ("karate", f"club.graphml {CLUB}"):
+        works(f"train {line} --epochs 20 --save m.safetensors --predictions trained.csv")
+        works(f"predict m.safetensors {line.split()[0]} --out predicted.csv")
+        assert (folder / "trained.csv").read_text() == (folder / "predicted.csv").read_text()
+    result = gnnkit("train karate --epochs 5 --predictions -")
+    assert result.stdout.startswith("node,predicted,probability,label\n") and "Accuracy" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--save", "--json", "--plot", "--predictions", "--checkpoint"])
 def test_an_output_that_cannot_be_written_is_refused_before_training(folder: Path, option: str) -> None:
     for place, text in (("nowhere/file.png", "does not exist"), (".", "is a folder")):
         result = gnnkit(f"train karate {option} {place}")
