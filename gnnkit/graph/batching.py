@@ -44,6 +44,8 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     >>> both.num_graphs, both.node_ptr, both.edge_ptr
     (3, array([0, 2, 2, 5]), array([0, 2, 2, 6]))
     """
+    if isinstance(graphs, Graph):
+        raise DTypeError("batch must be given several graphs. Got a single Graph. Write gk.batch([g, ...]).")
     parts = list(graphs)
     for position, part in enumerate(parts):
         if not isinstance(part, Graph):
@@ -74,6 +76,8 @@ def unbatch(graph: Graph) -> list[Graph]:
     >>> [g.num_nodes for g in gk.unbatch(gk.batch([gk.path(2), gk.empty(0)]))]
     [2, 0]
     """
+    if not isinstance(graph, Graph):
+        raise DTypeError(f"Only a Graph can be unbatched. Got {type(graph).__name__}. Give what gk.batch returned.")
     if graph.num_graphs == 1:
         return [graph]
     parts = getattr(graph.origin, "parts", None) or (None,) * graph.num_graphs

@@ -10,7 +10,7 @@ import numpy as np
 from gnnkit.errors import DTypeError, InvalidGraphError, UnknownFieldError
 from gnnkit.graph.checks import check_endpoints
 from gnnkit.graph.edges import graph_from_arrays, with_short
-from gnnkit.graph.fields import raw
+from gnnkit.graph.fields import describe, raw
 from gnnkit.graph.graph import Graph
 
 
@@ -89,7 +89,7 @@ def to_scipy(g: Graph, weight: str | None = None, *, format: Literal["csr", "csc
     Raises
     ------
     UnknownFieldError, InvalidGraphError
-        When there is no such edge field, or it has more than one number per edge.
+        When there is no such edge field, or it does not hold one number per edge.
 
     Notes
     -----
@@ -125,9 +125,9 @@ def _entries(g: Graph, weight: str | None, fields: Mapping[str, Any]) -> np.ndar
     if weight is None:
         return np.ones(g.num_edges)
     values = raw(fields[weight])
-    if values.ndim != 1:
+    if values.ndim != 1 or values.dtype.kind not in "biufc":
         raise InvalidGraphError(
-            f"A matrix entry must be one number per edge. The edge field {weight!r} has shape {values.shape}. "
-            "Choose or make a field of shape [num_edges]."
+            f"A matrix entry must be one number per edge. The edge field {weight!r} is {describe(values)}. "
+            "Choose or make a numeric field of shape [num_edges]."
         )
     return np.array(values)

@@ -138,3 +138,10 @@ def test_disagreements_name_the_graph_and_the_field():
         gk.batch([g, g.replace(x=sparse.csr_array((2, 3)))])
     with pytest.raises(DTypeError, match=r"Item 1 is str"):
         gk.batch([g, "graph"])
+
+
+def test_a_single_graph_and_other_things_are_refused():
+    with pytest.raises(DTypeError, match=r"several graphs. Got a single Graph"):
+        gk.batch(gk.path(2))
+    with pytest.raises(DTypeError, match=r"Only a Graph can be unbatched. Got list"):
+        gk.unbatch([gk.path(2)])

@@ -95,3 +95,9 @@ def test_coordinates_written_afterwards_are_checked():
     A.coords[1][0] = 99
     with pytest.raises(InvalidGraphError, match=r"Edge 0 \(99 -> 0\) has sender 99"):
         gk.from_scipy(A)
+
+
+def test_only_numbers_become_entries():
+    g = gk.from_edges([0], [1], num_nodes=2, edges={"s": ["a"]})
+    with pytest.raises(InvalidGraphError, match=r"one number per edge. The edge field 's' is <U1\[1\]"):
+        gk.to_scipy(g, weight="s")
