@@ -162,9 +162,9 @@ def _exact_array(leaves: Sequence[Any], kinds: set[str | None], per_row: int) ->
     array = np.array(leaves)
     if kinds == {"i"} and array.dtype.kind not in "iu":
         low, high = (0, 2**64) if min(leaves) >= 0 else (-(2**63), 2**63)
-        position = next((i for i, leaf in enumerate(leaves) if not low <= leaf < high), None)
-        if position is not None:
-            raise _Odd(position // per_row, "an integer too large for 64 bits")
+        large = next((i for i, leaf in enumerate(leaves) if not low <= leaf < high), None)
+        if large is not None:
+            raise _Odd(large // per_row, "an integer too large for 64 bits")
         return np.array(leaves, dtype=np.uint64)  # numpy makes floats of integers on both sides of 2**63
     return array
 

@@ -142,7 +142,7 @@ def to_pandas(g: Graph, *, source: str = "source", target: str = "target") -> Ta
     names = origin.node_names
     ends: dict[Hashable, Any] = {source: _named(senders, names), target: _named(receivers, names)}
     index = None if names is None else pd.Index(_object_array(names), tupleize_cols=False)
-    graphs = {"graph": g.node_graph} if g.num_graphs != 1 else {}
+    graphs: dict[Hashable, Any] = {"graph": g.node_graph} if g.num_graphs != 1 else {}
     node_columns = _columns(dict(g.nodes), origin, "nodes", graphs)
     node_table = pd.DataFrame(node_columns, index=pd.RangeIndex(g.num_nodes) if index is None else index)
     edge_table = pd.DataFrame(_columns(fields, origin, "edges", ends), index=pd.RangeIndex(len(senders)))

@@ -123,12 +123,12 @@ def test_many_edges(backend, rng):
 
 
 def test_a_masked_index_is_refused():
-    with pytest.raises(DTypeError, match="senders must be a plain array. Got a masked array"):
+    with pytest.raises(DTypeError, match=r"senders must be a plain array. Got a masked array"):
         gk.from_edges(np.ma.array([0, 99], mask=[False, True]), [1, 1], num_nodes=2)
 
 
 def test_numbers_among_strings_are_refused_not_converted():
-    with pytest.raises(InvalidFeatureError, match="node field 'x' holds strings and, first at node 1, 2.5 of type float"):
+    with pytest.raises(InvalidFeatureError, match=r"strings and, first at node 1, 2.5 of type float"):
         gk.from_edges([], [], num_nodes=2, x=["a", 2.5])
     with pytest.raises(InvalidFeatureError, match="first at node 1, True of type bool"):
         gk.from_edges([], [], num_nodes=2, x=[["a", "b"], [True, "c"]])

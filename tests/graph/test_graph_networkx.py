@@ -316,5 +316,5 @@ def test_two_attributes_of_one_name_are_refused():
     G = nx.Graph()
     G.add_node("a", age=3.0)
     g = gk.from_networkx(G, node_attrs={"x": ["age"]}).replace(nodes={"age": [4.0]})
-    with pytest.raises(InvalidFeatureError, match="node field must go out under .* would be called 'age'"):
+    with pytest.raises(InvalidFeatureError, match=r"node field must go out under .* would be called 'age'"):
         gk.to_networkx(g)

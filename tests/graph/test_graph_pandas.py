@@ -153,7 +153,7 @@ def test_bad_names_and_values_are_named_by_row():
 
 def test_two_columns_of_one_name_are_refused():
     g = gk.from_edges([0], [1], num_nodes=2, edges={"source": [7]})
-    with pytest.raises(InvalidFeatureError, match="Two of them would be called 'source'. Rename one"):
+    with pytest.raises(InvalidFeatureError, match=r"Two of them would be called 'source'. Rename one"):
         gk.to_pandas(g)
     assert gk.to_pandas(g, source="from").edges.to_dict("list") == {"from": [0], "target": [1], "source": [7]}
     wide = gk.from_edges([], [], num_nodes=2, nodes={"a": np.ones((2, 2)), "a_1": [1, 2]})

@@ -135,7 +135,8 @@ def reduce_runs(value: Any, indptr: np.ndarray, reducer: str, name: str) -> Any:
         return _segments(reducer, value.astype(np.uint8), indptr).astype(bool)
     if kind not in "iufc" or (kind == "c" and reducer in ("max", "min")):
         raise DTypeError(
-            f"Only {'real ' if kind == 'c' else ''}numbers can be reduced by {reducer!r}. The edge field {name!r} is {value.dtype}. "
+            f"Only {'real ' if kind == 'c' else ''}numbers can be reduced by {reducer!r}. "
+            f"The edge field {name!r} is {value.dtype}. "
             f"Use reduce={{{name!r}: 'first', ...}}" + (", 'max' (any) or 'min' (all)." if kind == "b" else ".")
         )
     return _segments(reducer, value, indptr)
