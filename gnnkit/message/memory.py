@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Hashable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from gnnkit.graph import Topology
 
+WORDS = 256  # of eight bytes, in a block of a fingerprint
 MOST_REMEMBERED = 4  # results of remember_constant per topology; the oldest goes first
 
 
@@ -89,14 +91,23 @@ def is_frozen(array: Any) -> bool:
     return array is None
 
 
-def _fingerprint(array: np.ndarray) -> tuple[bytes, int, bytes]:
-    """What changes whenever the content does: a random projection of every row, and the sum of all bits as integers.
+def _fingerprint(array: np.ndarray) -> tuple[bytes, bytes, bytes]:
+    """What changes whenever the content does: a random projection of every row, and a weighted sum of the bits.
 
-    The projection sees where a value stands, the sum sees the last bit of each; a write would have to fool both.
+    The projection sees where ordinary values stand, but not small ones beside large ones; the sum, over each block of
+    words as integers, sees every changed bit and every exchange of two values within a block or between blocks.
     """
     rows = array.reshape(len(array), math.prod(array.shape[1:]))
     probe = np.random.default_rng(0).random(rows.shape[1]).astype(array.dtype)
     memory = rows.reshape(-1).view(np.uint8)
-    whole = memory.size // 8 * 8
-    total = int(np.add.reduce(memory[:whole].view(np.uint64)))
-    return (rows @ probe).tobytes(), total, memory[whole:].tobytes()
+    whole = memory.size // (8 * WORDS) * (8 * WORDS)
+    blocks = memory[:whole].view(np.uint64).reshape(-1, WORDS)
+    sums = np.einsum("ij,j->i", blocks, _word_weights())
+    return (rows @ probe).tobytes(), sums.tobytes(), memory[whole:].tobytes()
+
+
+@cache
+def _word_weights() -> np.ndarray:
+    # Odd, so that no single change is lost modulo 2**64, and different in their low bits, so that no exchange is.
+    random = np.random.default_rng(1).integers(0, 2**64, WORDS, dtype=np.uint64)
+    return random // (2 * WORDS) * (2 * WORDS) + 2 * np.arange(WORDS, dtype=np.uint64) + 1

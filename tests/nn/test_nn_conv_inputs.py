@@ -194,6 +194,21 @@ def test_writing_into_the_features_is_noticed(name, write, rng):
     np.testing.assert_array_equal(layer(graph).x.numpy(), fresh.x.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shuffling_a_small_column_beside_a_large_one_is_noticed(dtype, rng):
+    # No sum of rounded floats sees 0 and 1 change places beside 1e20, and a shuffle keeps the sum of all bits.
+    x = np.zeros((64, 8), dtype)
+    x[:, 0], x[:32, 3] = 1e20, 1
+    graph = gk.from_edges(np.arange(64), np.arange(64)[::-1], x=x)
+    layer = gk.nn.SAGEConv(8, 16, rng=0)
+    for _ in range(3):
+        layer(graph)
+    x[:, 3] = rng.permutation(x[:, 3])
+    layer.neighbour_weight.assign(np.eye(8, 16))
+    layer.own_weight.assign(np.zeros((8, 16)))
+    np.testing.assert_array_equal(layer(graph).x.numpy()[:, 3], x[::-1, 3])
+
+
 def test_layers_of_different_settings_do_not_share_memory(rng):
     graph = GRAPH.replace(x=rng.normal(size=(5, 2)))
     makers = [
