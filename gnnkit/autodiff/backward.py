@@ -165,5 +165,6 @@ def backward(result: Tensor, gradient: ArrayLike | Tensor | None = None, *, crea
             owner = leaf.owner() if isinstance(leaf, Leaf) else None
             if owner is None:  # nobody can ask for this gradient any more
                 continue
-            new = g if isinstance(g, Tensor) else Tensor(g)
+            # a recorded adjoint may be shared with other leaves, or a view; optimisers write into gradients
+            new = np.copy(g) if isinstance(g, Tensor) else Tensor(g)
             owner.grad = new if owner.grad is None else owner.grad + new
