@@ -72,8 +72,10 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 @primitive
 def _leaky_relu(x: Any, slope: float) -> Any:
-    if slope <= 1:
+    if 0 < slope <= 1:  # infinity times 0 would be NaN
         return blockwise(lambda x: np.maximum(x, slope * x), x)
+    if slope == 0:
+        return np.maximum(x, 0)
     return blockwise(lambda x: np.where(x > 0, x, slope * x), x)
 
 

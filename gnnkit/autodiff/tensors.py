@@ -82,6 +82,11 @@ class Tensor(ArrayMethods):
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, name: str | None = None) -> None:
         array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        if isinstance(data, np.ma.MaskedArray):
+            raise DTypeError(
+                "A Tensor holds a plain array. Got a masked array, whose mask would be lost. "
+                "Fill it with .filled(value), and keep the mask beside it."
+            )
         if array.dtype.kind not in "fiub":
             raise DTypeError(
                 f"A Tensor holds floating, integer or boolean numbers. Got dtype {array.dtype}. "
@@ -310,6 +315,10 @@ _new = Tensor.__new__
 def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     """Apply an operation to arguments some of which are Tensors; write its node if one requires a gradient."""
     raw = [a.data if isinstance(a, Tensor) else a for a in args]
+    if op.broadcasts:  # rules compute with the arguments, so lists must be arrays
+        for i, value in enumerate(raw):
+            if type(value) is list or type(value) is tuple:
+                raw[i] = np.asarray(value)
     first = raw[0]
     try:
         if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
@@ -378,12 +387,17 @@ def tensor(data: ArrayLike | Tensor, requires_grad: bool = False, *, dtype: DTyp
     >>> gk.tensor([1, 2], dtype="float32", requires_grad=True)
     Tensor([1., 2.], dtype=float32, requires_grad=True)
     """
-    return Tensor(np.array(as_array(data), dtype=dtype), requires_grad)
+    return Tensor(np.array(Tensor(data).data, dtype=dtype), requires_grad)
 
 
 def as_array(value: Any) -> np.ndarray:
     """Return the plain array behind a Tensor (no copy), or ``np.asarray`` of anything else."""
     return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def array_like(value: Any) -> Any:
+    """Return a Tensor as it is, anything else as an array."""
+    return value if isinstance(value, Tensor) else np.asarray(value)
 
 
 def is_tensor(value: Any) -> bool:

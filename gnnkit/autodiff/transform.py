@@ -109,7 +109,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | tuple[int, ...] 
     >>> derivative["w"], float(derivative["b"])
     (array([ 3., 10.]), 8.0)
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = (argnums,) if isinstance(argnums, int | np.integer) else tuple(argnums)
 
     @functools.wraps(function)
     def compute(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -132,7 +132,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | tuple[int, ...] 
         keep = traced or any(isinstance(v, Tensor) for n in numbers for v in _leaves(args[n]))
         gradients = iter([_out(g, further, keep) for g in found])
         trees = tuple(_map(lambda _: next(gradients), p) for p in picked)
-        return _out(value, further, keep), trees[0] if isinstance(argnums, int) else trees
+        return _out(value, further, keep), trees[0] if isinstance(argnums, int | np.integer) else trees
 
     return compute
 

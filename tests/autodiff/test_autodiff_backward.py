@@ -308,3 +308,55 @@ def test_statistics_of_too_few_values_have_no_gradient_but_do_not_fail() -> None
         one = gk.tensor([3.0], requires_grad=True)
         statistic(one, ddof=1).backward()
         assert np.isnan(one.grad.numpy()).all()
+
+
+def test_recorded_gradients_belong_to_their_leaf() -> None:
+    x, y = gk.tensor([1.0, 2.0], requires_grad=True), gk.tensor([3.0, 4.0], requires_grad=True)
+    (x + y).sum().backward(create_graph=True)
+    x.grad.data *= 0.5  # as clipping does
+    assert x.grad.tolist() == [0.5, 0.5] and y.grad.tolist() == [1.0, 1.0]
+    z = gk.tensor([3.0], requires_grad=True)
+    (z**3).sum().backward(create_graph=True)
+    first, z.grad = z.grad, None
+    first.sum().backward()
+    assert z.grad.tolist() == [18.0]
+
+
+VECTOR, MATRIX = [1.0, 2.0], [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t, m: np.average(t, weights=VECTOR),
+        lambda t, m: np.average(VECTOR, weights=t),
+        lambda t, m: np.broadcast_arrays(t, 1.0)[0],
+        lambda t, m: np.tensordot(MATRIX, m, axes=1),
+        lambda t, m: np.kron(MATRIX, m),
+        lambda t, m: np.inner(VECTOR, t),
+        lambda t, m: np.dot(MATRIX, m),
+        lambda t, m: np.matmul(MATRIX, t),
+        lambda t, m: t**VECTOR,
+        lambda t, m: np.float_power(t, VECTOR),
+        lambda t, m: np.arctan2(VECTOR, t),
+        lambda t, m: np.maximum(VECTOR, t),
+    ],
+)
+def test_lists_beside_tensors_are_arrays(function) -> None:
+    gk.assert_gradients(function, np.array([0.5, 1.5]), np.array(MATRIX) + 0.1, order=2)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "left", "right"),
+    [
+        ("ij,ij->i", (3, 1), (3, 4)),
+        ("ij,ij->ij", (3, 4), (3, 1)),
+        ("ij,ij->", (3, 1), (3, 4)),
+        ("ij,j->i", (3, 4), (1,)),
+        ("ij,kj->i", (1, 4), (3, 4)),
+    ],
+)
+def test_einsum_broadcasts_axes_of_length_one(subscripts, left, right) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=left), rng.normal(size=right)
+    gk.assert_gradients(lambda a, b: np.einsum(subscripts, a, b) ** 2, *values, order=2)

@@ -98,3 +98,7 @@ def test_derivative_keeps_name_and_grad_attributes_untouched() -> None:
     w = gk.tensor(2.0, requires_grad=True)
     assert gk.grad(loss)(w).item() == 2.0 and w.grad is None
     assert gk.grad(loss)(np.float32(2)).dtype == np.float32
+
+
+def test_argnums_may_be_an_integer_of_numpy() -> None:
+    assert float(gk.grad(lambda x, y: x * y, np.int64(1))(3.0, 2.0)) == 3.0

@@ -201,6 +201,10 @@ def test_options_of_activations() -> None:
         gk.elu(np.ones(2), float("nan"))
 
 
+def test_leaky_relu_of_infinity_with_slope_0() -> None:
+    assert gk.leaky_relu(np.array([np.inf, -np.inf, np.nan, -1.0]), 0).tolist()[:2] == [np.inf, 0.0]
+
+
 def test_softmax_of_unusual_rows() -> None:
     np.testing.assert_array_equal(gk.softmax(np.array([[-np.inf, -np.inf], [-np.inf, 0.0]])), [[0, 0], [0, 1]])
     assert np.isnan(gk.softmax(np.array([np.nan, 0.0]))).all()

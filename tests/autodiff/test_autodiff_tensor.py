@@ -275,3 +275,9 @@ def test_values_that_no_rule_reads_are_not_kept() -> None:
     assert isinstance(total._node.args[0], nodes.Stub)
     total.backward()
     assert big.grad.numpy().sum() == big.size
+
+
+def test_a_masked_array_is_refused() -> None:
+    for make in (gk.tensor, gk.Tensor):
+        with pytest.raises(errors.DTypeError, match=r"Got a masked array, whose mask would be lost"):
+            make(np.ma.array([1.0, 99.0], mask=[False, True]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from gnnkit.autodiff.nodes import defvjp, implements, op_of
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import as_array
+from gnnkit.autodiff.tensors import array_like, as_array
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.kernels import matmul as array_matmul
 
@@ -68,12 +68,14 @@ def outer(a: Any, b: Any) -> Any:
 @implements(np.kron)
 def kron(a: Any, b: Any) -> Any:
     """`np.kron` of two matrices."""
+    a, b = array_like(a), array_like(b)
     (m, n), (p, q) = a.shape, b.shape
     return np.reshape(np.reshape(a, (m, 1, n, 1)) * np.reshape(b, (1, p, 1, q)), (m * p, n * q))
 
 
 @implements(np.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    a, b = array_like(a), array_like(b)
     if isinstance(axes, int | np.integer):
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
@@ -115,14 +117,14 @@ def _contract_rule(i: int, g: Any, y: Any, *operands: Any, terms: tuple[str, ...
     seen = set(output).union(*other_terms)
     found = "".join(c for c in mine if c in seen)
     part = contract(g, *others, terms=(output, *other_terms), output=found)
-    if found != mine:  # summed away in this operand alone
-        part = np.reshape(part, tuple(n if c in seen else 1 for c, n in zip(mine, operands[i].shape)))
-        part = np.broadcast_to(part, operands[i].shape)
-    return part
+    # summed away in this operand alone, or of length 1 in all others
+    lengths = dict(zip(found, part.shape))
+    part = np.reshape(part, tuple(lengths.get(c, 1) for c in mine))
+    return np.broadcast_to(part, np.broadcast_shapes(part.shape, operands[i].shape))
 
 
 contract.op.name = "einsum"  # type: ignore[attr-defined]
-defvjp(contract, each=_contract_rule)
+defvjp(contract, each=_contract_rule, broadcasts=True)  # axes of length 1 broadcast
 
 
 # --- linear systems ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from gnnkit.autodiff.nodes import defvjp, implements
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import as_array
+from gnnkit.autodiff.tensors import array_like, as_array
 
 Axis = Any
 
@@ -66,6 +66,7 @@ defvjp(mean, lambda g, y, a, axis=None, keepdims=False: spread(g * _inverse(coun
 @implements(np.average)
 def average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = False) -> Any:
     """`np.average`; weights have the shape of ``a`` (or lie along one ``axis``) and may be differentiated."""
+    a, weights = array_like(a), None if weights is None else array_like(weights)
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     if weights.ndim == 1 and a.ndim > 1:

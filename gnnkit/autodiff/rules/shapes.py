@@ -10,7 +10,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from gnnkit.autodiff.backward import unbroadcast
 from gnnkit.autodiff.nodes import defvjp, implements
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import as_array
+from gnnkit.autodiff.tensors import array_like, as_array
 from gnnkit.errors import InvalidArgumentError
 
 
@@ -95,6 +95,7 @@ defvjp(broadcast_to, lambda g, y, a, shape: unbroadcast(g, a.shape), keep="")
 
 @implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Any) -> Any:
+    args = tuple(map(array_like, args))
     shape = np.broadcast_shapes(*(a.shape for a in args))
     return tuple(np.broadcast_to(a, shape) for a in args)
 
