@@ -119,6 +119,10 @@ class Module:
         """
         return None
 
+    def own_work(self, graph_in: Any, graph_out: Any) -> float | None:
+        """Floating-point operations of one call apart from those of its sub-modules; None (the default): unknown."""
+        return None
+
     # -- what is inside -----------------------------------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Module]]:

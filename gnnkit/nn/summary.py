@@ -184,10 +184,13 @@ class _Watcher:
             del self.rows[call.first_row :]  # it speaks for what is inside, so that nothing counts twice
             self.counted = call.counted
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
-        elif not call.children or any(True for _ in module.own_parameters()):
+        elif not call.children:
+            self._add(module, list(module.parameters()), inputs, output, hops, flops)
+        else:  # its sub-modules have rows; what it does itself gets another
             own = [parameter for _, parameter in module.own_parameters()]
-            parameters = list(module.parameters()) if not call.children else own
-            self._add(module, parameters, inputs, output, hops, flops)
+            flops = module.own_work(inputs[0], output) if inputs else None
+            if own or flops:
+                self._add(module, own, inputs, output, hops, flops)
         self.set_depth(output, hops)
 
     def _add(

@@ -125,6 +125,27 @@ def test_an_error_in_the_model_leaves_no_watcher_behind():
     assert len(nn.summary(model[0], np.ones((2, 4))).rows) == 1
 
 
+def test_work_of_layers_by_hand():
+    def flops(layer, graph, channels=4):
+        return nn.summary(layer, with_x(graph, channels)).flops
+
+    # 3 edges and 4 nodes, of which one has a self-loop already: 6 edges are summed over.
+    graph = gk.from_edges([0, 1, 2], [1, 2, 2], num_nodes=4)
+    assert flops(nn.GCNConv(4, 2), graph) == 2 * 4 * 4 * 2 + 2 * 6 * 2
+    assert flops(nn.GCNConv(4, 2, self_loops=False), graph) == 2 * 4 * 4 * 2 + 2 * 3 * 2
+    assert flops(nn.SAGEConv(4, 2), graph) == 2 * (2 * 4 * 4 * 2) + 2 * 3 * 2
+    mlp = flops(nn.MLP([4, 8, 2]), graph)
+    assert mlp == 4 * (2 * 4 * 8 + 8) + 4 * 8 + 4 * (2 * 8 * 2 + 2)
+    assert flops(nn.GINConv(nn.MLP([4, 8, 2])), graph) == mlp + 2 * 3 * 4 + 2 * 4 * 4
+    edges = graph.replace(e=np.ones((3, 4), dtype=np.float32))
+    assert flops(nn.GINEConv(nn.MLP([4, 8, 2])), edges) == mlp + 3 * 3 * 4 + 2 * 4 * 4
+    table = nn.summary(nn.GlobalPool("sum", head=nn.Linear(4, 2)), with_x(graph))
+    assert [row.flops for row in table.rows] == [2 * 4 * 2 + 2, 4 * 4]
+    # A complete graph with its self-loops has n * n edges: exactly four times the sums for twice the nodes.
+    small, large = (flops(nn.APPNP(K=1, alpha=0.0), gk.complete(n)) - 2 * n * 4 for n in (50, 100))
+    assert large == 4 * small
+
+
 def test_zero_nodes():
     table = nn.summary(nn.Sequential(SumConv(4), nn.ReLU()), with_x(gk.empty(0)))
     assert table.flops == 0

@@ -15,6 +15,7 @@ from gnnkit import kernels as K
 from gnnkit.autodiff import SparseMatrix, Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import DTypeError, InvalidGraphError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph, Topology
+from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import remember_constant
 from gnnkit.nn.inputs import check_state, input_features, layer_name
 from gnnkit.nn.module import EQUIVARIANT, Module
@@ -31,6 +32,7 @@ class Convolution(Module):
     hops = 1
     state: tuple[str, ...] = ("x",)
     edge_weight: str | None = None
+    self_loops: bool = False
     in_channels: int | None = None
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
@@ -100,9 +102,13 @@ class Convolution(Module):
         weights = weights if weights.ndim == 1 else weights.reshape(graph.num_edges)
         return weights if weights.dtype == dtype else weights.astype(dtype)
 
+    def summed_edges(self, graph: Graph) -> int:
+        """Number of edges that the layer sums over: those of the graph, and the self-loops that it adds."""
+        return with_remaining_loops(graph.topology)[0].num_edges if self.self_loops else graph.num_edges
+
     def sum_work(self, graph: Graph, width: int) -> float:
         """Operations of one neighbour sum of rows of ``width`` channels."""
-        return 2.0 * graph.num_edges * width
+        return 2.0 * self.summed_edges(graph) * width
 
     def product_work(self, graph: Graph, out_channels: int) -> float:
         """Operations of one product of ``x`` with ``out_channels`` columns; sparse ``x`` counts what it stores."""

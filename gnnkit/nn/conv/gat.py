@@ -180,7 +180,7 @@ class GATConv(_Attention):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         width = self.heads * self.out_channels
-        edges = graph_in.num_edges + (graph_in.num_nodes if self.self_loops else 0)
+        edges = self.summed_edges(graph_in)
         scores = 4.0 * graph_in.num_nodes * width + 6.0 * edges * self.heads
         return self.product_work(graph_in, width) + scores + 2.0 * edges * width
 
@@ -289,7 +289,7 @@ class GATv2Conv(_Attention):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         width = self.heads * self.out_channels
-        edges = graph_in.num_edges + (graph_in.num_nodes if self.self_loops else 0)
+        edges = self.summed_edges(graph_in)
         products = 1 if self.receiver_weight is None else 2
         return products * self.product_work(graph_in, width) + edges * (6.0 * width + 4.0 * self.heads)
 

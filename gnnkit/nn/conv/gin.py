@@ -119,14 +119,9 @@ class GINConv(Convolution):
             return build()
         return remember(graph.topology, ("gin", eps), x, build)
 
-    def work(self, graph_in: Any, graph_out: Any) -> float | None:
-        # The operations of the MLP, were it called on the same rows, plus the sum.
-        inner = self.mlp.work(graph_in, graph_out)
-        if inner is None:
-            inner = sum(
-                2.0 * graph_in.num_nodes * parameter.size for parameter in self.mlp.parameters() if parameter.ndim == 2
-            )
-        return inner + self.sum_work(graph_in, graph_in.x.shape[-1])
+    def own_work(self, graph_in: Any, graph_out: Any) -> float:
+        # The sum over neighbours, and the own features times 1 + eps added to it.
+        return self.sum_work(graph_in, graph_in.x.shape[-1]) + 2.0 * float(np.prod(graph_in.x.shape))
 
 
 class GINEConv(Convolution):
@@ -218,3 +213,7 @@ class GINEConv(Convolution):
         e = e if self.edge_map is None else self.edge_map(e)
         messages = relu(gather_senders(graph.topology, x) + e)
         return self.mlp(aggregate(graph.topology, messages, "sum") + x * (1.0 + self.eps))
+
+    def own_work(self, graph_in: Any, graph_out: Any) -> float:
+        # Added to the edge, ReLU, the sum; and the own features times 1 + eps added to it.
+        return 3.0 * graph_in.num_edges * graph_in.x.shape[-1] + 2.0 * float(np.prod(graph_in.x.shape))
