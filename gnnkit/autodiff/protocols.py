@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit.autodiff.methods import ArrayMethods
-from gnnkit.errors import GradientError, InvalidArgumentError, ShapeError
+from gnnkit.errors import DTypeError, GradientError, InvalidArgumentError, ShapeError
 
 
 def unwrap(value: Any) -> Any:
@@ -23,6 +23,27 @@ def unwrap(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: unwrap(v) for k, v in value.items()}
     return value
+
+
+def array_like(value: Any) -> Any:
+    """Return a Tensor as it is, anything else as an array."""
+    return value if isinstance(value, ArrayMethods) else np.asarray(value)
+
+
+def numbers(data: Any) -> np.ndarray:
+    """Return what a Tensor may hold: an array of floating, integer or boolean numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DTypeError(
+            "A Tensor holds a plain array. Got a masked array, whose mask would be lost. "
+            "Fill it with .filled(value), and keep the mask beside it."
+        )
+    array = np.asarray(data)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(
+            f"A Tensor holds floating, integer or boolean numbers. Got dtype {array.dtype}. "
+            f"Convert the data to numbers first."
+        )
+    return array
 
 
 def call_plain(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:

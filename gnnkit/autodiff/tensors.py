@@ -16,7 +16,7 @@ from gnnkit import kernels
 from gnnkit.autodiff import nodes
 from gnnkit.autodiff.methods import ArrayMethods
 from gnnkit.autodiff.nodes import HANDLERS, OPS, PLAIN, STEPS, Leaf, Node, Op, Stub, creation_counter, mode, op_of
-from gnnkit.autodiff.protocols import call_plain, not_in_table, requires_grad, shapes_disagree, wrong_arguments
+from gnnkit.autodiff.protocols import call_plain, not_in_table, numbers, requires_grad, shapes_disagree, wrong_arguments
 from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError
 
 NO_KEYWORDS: Mapping[str, Any] = {}
@@ -81,18 +81,7 @@ class Tensor(ArrayMethods):
     _name: str | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, name: str | None = None) -> None:
-        array = data.data if isinstance(data, Tensor) else np.asarray(data)
-        if isinstance(data, np.ma.MaskedArray):
-            raise DTypeError(
-                "A Tensor holds a plain array. Got a masked array, whose mask would be lost. "
-                "Fill it with .filled(value), and keep the mask beside it."
-            )
-        if array.dtype.kind not in "fiub":
-            raise DTypeError(
-                f"A Tensor holds floating, integer or boolean numbers. Got dtype {array.dtype}. "
-                f"Convert the data to numbers first."
-            )
-        self.data = array
+        self.data = data.data if isinstance(data, Tensor) else numbers(data)
         self.grad = None
         self._name = name
         self._node = None
@@ -393,11 +382,6 @@ def tensor(data: ArrayLike | Tensor, requires_grad: bool = False, *, dtype: DTyp
 def as_array(value: Any) -> np.ndarray:
     """Return the plain array behind a Tensor (no copy), or ``np.asarray`` of anything else."""
     return value.data if isinstance(value, Tensor) else np.asarray(value)
-
-
-def array_like(value: Any) -> Any:
-    """Return a Tensor as it is, anything else as an array."""
-    return value if isinstance(value, Tensor) else np.asarray(value)
 
 
 def is_tensor(value: Any) -> bool:

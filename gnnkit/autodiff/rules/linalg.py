@@ -8,7 +8,8 @@ import numpy as np
 
 from gnnkit.autodiff.nodes import defvjp, implements, op_of
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import array_like, as_array
+from gnnkit.autodiff.protocols import array_like
+from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.kernels import matmul as array_matmul
 

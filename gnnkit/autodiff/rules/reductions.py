@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from gnnkit.autodiff.nodes import defvjp, implements
 from gnnkit.autodiff.primitives import primitive
-from gnnkit.autodiff.tensors import array_like, as_array
+from gnnkit.autodiff.protocols import array_like
+from gnnkit.autodiff.tensors import as_array
 
 Axis = Any
 
