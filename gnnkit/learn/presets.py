@@ -51,9 +51,9 @@ _ATTENTION: dict[str, dict[str, Any]] = {
         "hidden": 8, "layers": 2, "heads": 8, "out_heads": 1, "dropout": 0.6, "attention_dropout": 0.6,
         "lr": 0.005, "epochs": 300, "patience": 100, "monitor": "val_accuracy",
     },
-    "cora": {"lr": 0.01},
+    "cora": {"lr": 0.01, "epochs": 400, "monitor": "val_loss"},
     "citeseer": {"weight_decay": 1e-3, "epochs": 150},
-    "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3, "epochs": 120},
+    "pubmed": {"out_heads": 8, "lr": 0.01, "weight_decay": 1e-3, "epochs": 150, "monitor": "val_loss"},
 }  # fmt: skip
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -68,9 +68,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "appnp": {
         "*": {
             "hidden": 64, "layers": 2, "dropout": 0.5, "K": 10, "alpha": 0.1, "lr": 0.02, "weight_decay": 5e-3,
-            "epochs": 250, "patience": 100, "monitor": "val_accuracy",
+            "epochs": 400, "patience": 100, "monitor": "both",
         },
-        "pubmed": {"lr": 0.04, "weight_decay": 2e-3, "epochs": 150},
+        "pubmed": {"lr": 0.04, "weight_decay": 2e-3, "epochs": 150, "monitor": "val_loss"},
     },
     "sage": {
         "*": {**_LIKE_GCN, "hidden": 64, "reducer": "mean"},
