@@ -308,6 +308,11 @@ def _selected(mask: ArrayLike | None, num_nodes: int) -> np.ndarray | None:
                 f"Node indices of a mask must lie in 0 .. {num_nodes - 1}. Got {nodes[bad][0]} at position "
                 f"{int(np.argmax(bad))}. Use indices of this graph."
             )
+        if len(nodes) == num_nodes > 2 and nodes.max() <= 1:
+            raise InvalidArgumentError(
+                "A mask with one entry per node must hold booleans; integers are node indices. Got only 0 and 1 for "
+                f"{num_nodes} nodes. Use mask.astype(bool), or name each node once."
+            )
     else:
         raise DTypeError(
             f"A mask holds booleans [num_nodes] or integer node indices. Got dtype {chosen.dtype} and shape "

@@ -158,6 +158,15 @@ def test_positive_weights_of_channels_follow_a_mask_of_entries():
     np.testing.assert_allclose(rows.item(), entries[1].mean(), rtol=1e-12)
 
 
+def test_a_mask_of_zeros_and_ones_is_not_taken_for_indices():
+    mask = np.array([0, 1, 1, 0])
+    with pytest.raises(InvalidArgumentError, match=r"must hold booleans.*mask\.astype\(bool\)"):
+        nn.cross_entropy(LOGITS, LABELS, mask=mask)
+    with pytest.raises(InvalidArgumentError, match="only 0 and 1 for 4 nodes"):
+        nn.mse_loss(P, T, mask=mask)
+    assert nn.mse_loss(P[:2], T[:2], mask=[1, 0]).item() == nn.mse_loss(P[:2], T[:2]).item()
+
+
 @pytest.mark.parametrize(
     ("shape", "weight"), [((4, 1), [1.0, 1.0, 1.0]), ((3,), [1.0, 2.0, 3.0]), ((2, 3), [1.0, 2.0]), ((2, 3), -1.0)]
 )
