@@ -20,6 +20,8 @@ def as_count(value: Any, name: str) -> int:
         )
     if value < 0:
         raise InvalidArgumentError(f"{name} must be 0 or more. Got {value}. Give the true count.")
+    if value >= 2**48:  # its row pointers alone would be petabytes; numpy's own errors are cryptic up here
+        raise InvalidArgumentError(f"{name} must be a count that memory can hold. Got {value}. Give the true count.")
     return int(value)
 
 

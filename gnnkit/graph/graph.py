@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from gnnkit.errors import ImmutableError, InvalidGraphError, UnknownFieldError
+from gnnkit.errors import ImmutableError, InvalidGraphError, UnknownFieldError, unknown_name
 from gnnkit.graph.bounds import Bounds, checked_bounds
 from gnnkit.graph.fields import ENTRY, FieldMap, as_field, describe, take_rows
 from gnnkit.graph.origin import BatchOrigin, Origin
@@ -274,8 +274,12 @@ class Graph:
         ------
         UnknownFieldError
             When no level has a field of that name.
+        UnknownNameError
+            When there is no such level.
         """
-        levels = ("nodes", "edges", "globals") if level is None else (level,)
+        if level is not None and level not in ENTRY:
+            raise unknown_name("level", level, ENTRY)
+        levels = tuple(ENTRY) if level is None else (level,)
         for name in names:
             if not any(name in getattr(self, each) for each in levels):
                 raise UnknownFieldError(

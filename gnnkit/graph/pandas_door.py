@@ -270,7 +270,7 @@ def _columns(
 
 
 def _named(index: np.ndarray, names: tuple[Hashable, ...] | None) -> Any:
-    return index if names is None else [names[i] for i in index]
+    return index if names is None else [names[i] for i in index.tolist()]
 
 
 def _object_array(values: Any) -> np.ndarray:

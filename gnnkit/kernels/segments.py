@@ -58,7 +58,8 @@ def segment_sum(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     Parameters
     ----------
     values : [num_entries, ...]
-        float32 or float64 on the fast path; integers keep numpy's rule (they sum as their own dtype).
+        float32 or float64 on the fast path; integers sum in their own dtype (numpy would widen narrow
+        ones).
     indptr : int64 [num_segments + 1]
 
     Returns

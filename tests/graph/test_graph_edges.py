@@ -134,3 +134,9 @@ def test_numbers_among_strings_are_refused_not_converted():
         gk.from_edges([], [], num_nodes=2, x=[["a", "b"], [True, "c"]])
     g = gk.from_edges([], [], num_nodes=2, nodes={"s": ["a", np.str_("b")], "b": [b"a", b"b"]})
     assert g.nodes["s"].tolist() == ["a", "b"] and g.nodes["b"].tolist() == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("count", [2**48, 2**63, 2**70])
+def test_impossible_counts_are_refused(count):
+    with pytest.raises(InvalidArgumentError, match=rf"num_nodes must be a count that memory can hold. Got {count}"):
+        gk.from_edges([0], [1], num_nodes=count)

@@ -281,3 +281,8 @@ def test_report_names_nodes_by_their_names():
     G = nx.Graph([("a", "b")])
     G.add_node("lonely")
     assert "first: node 'lonely' (index 2)" in str(gk.from_networkx(G).report())
+
+
+def test_without_knows_its_levels():
+    with pytest.raises(gk.errors.UnknownNameError, match=r"level must be one of: edges, globals, nodes. Got 'node'"):
+        gk.path(2).without("x", level="node")
