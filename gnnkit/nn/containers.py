@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
@@ -13,6 +13,8 @@ from gnnkit.nn.module import EQUIVARIANT, INVARIANT, UNKNOWN, Module
 
 class _Numbered(Module):
     # Children are attributes named "0", "1", ...: they give state names such as "0.weight".
+
+    _argument: ClassVar[str]  # of the constructor, which takes the items
 
     def append(self, module: Module) -> None:
         """Add ``module`` at the end."""
@@ -27,10 +29,16 @@ class _Numbered(Module):
             )
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.children())
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.children())
+        # A subclass may hold other modules beside its items, under names of their own.
+        return (module for name, module in self.children() if name.isdigit())
+
+    def arguments(self) -> dict[str, Any]:
+        if type(self).__init__ in (Sequential.__init__, ModuleList.__init__):
+            return {self._argument: tuple(self)}  # what it holds now, which append or assignment may have changed
+        return super().arguments()
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
@@ -76,6 +84,8 @@ class Sequential(_Numbered):
     (3, Linear(8, 2, bias=False), 40)
     """
 
+    _argument = "layers"
+
     def __init__(self, *layers: Module) -> None:
         for layer in layers:
             self.append(layer)
@@ -91,9 +101,6 @@ class Sequential(_Numbered):
         if all(kind == EQUIVARIANT for kind in kinds):
             return EQUIVARIANT
         return INVARIANT if all(kind in (EQUIVARIANT, INVARIANT) for kind in kinds) else UNKNOWN
-
-    def arguments(self) -> dict[str, Any]:
-        return {"layers": tuple(self)}  # what it holds now, which append or assignment may have changed
 
     def _again(self, modules: list[Module]) -> Sequential:
         return Sequential(*modules)
@@ -115,6 +122,8 @@ class ModuleList(_Numbered):
     ['0.weight', '0.bias', '1.weight']
     """
 
+    _argument = "modules"
+
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         for module in modules:
             self.append(module)
@@ -124,9 +133,6 @@ class ModuleList(_Numbered):
             "A ModuleList only holds modules. It was called as if it were a layer. "
             "Loop over it in your forward, or use gk.nn.Sequential to apply its items in order."
         )
-
-    def arguments(self) -> dict[str, Any]:
-        return {"modules": tuple(self)}
 
     def _again(self, modules: list[Module]) -> ModuleList:
         return ModuleList(modules)

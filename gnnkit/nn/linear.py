@@ -152,9 +152,6 @@ class MLP(Sequential):
             if dropout:
                 self.append(Dropout(dropout))
 
-    def arguments(self) -> dict[str, Any]:
-        return Module.arguments(self)
-
 
 class Embedding(FeatureModule):
     """A learnt vector for each of ``num_embeddings`` categories: row ``x`` of a table.

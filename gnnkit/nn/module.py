@@ -251,6 +251,11 @@ class Module:
             for name, mine in own.items()
             if name in arrays and arrays[name].shape != mine.shape
         ]
+        problems += [
+            f"{name!r} has dtype {arrays[name].dtype} and must hold real numbers"
+            for name in own
+            if name in arrays and arrays[name].dtype.kind not in "fiub"
+        ]
         if problems:
             raise ShapeError(
                 f"A state must have exactly the names and shapes of the module. For {type(self).__name__}: "

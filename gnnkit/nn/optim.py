@@ -112,10 +112,12 @@ class Optimizer:
         ShapeError
             If an array does not fit its parameter.
         """
-        if state["class"] != type(self).__name__ or set(state["steps"]) != set(self._parameters):
+        method, steps, settings = state.get("class"), state.get("steps", {}), state.get("settings", {})
+        same = method == type(self).__name__ and set(steps) == set(self._parameters)
+        if not same or set(settings) != set(self.settings) or "arrays" not in state:
             raise InvalidArgumentError(
-                f"The state of an optimiser fits the same method and the same parameters. Got one of {state['class']} "
-                f"for {sorted(state['steps'])}; this is {type(self).__name__} for {sorted(self._parameters)}. "
+                f"The state of an optimiser fits the same method and the same parameters. Got one of {method} "
+                f"for {sorted(steps)}; this is {type(self).__name__} for {sorted(self._parameters)}. "
                 "Make the optimiser as it was when the state was taken."
             )
         loaded: dict[str, dict[str, np.ndarray]] = {name: {} for name in self._parameters}
@@ -128,9 +130,9 @@ class Optimizer:
                 )
             loaded[name][slot] = np.array(array)
         for name in self.settings:
-            value = state["settings"][name]
+            value = settings[name]
             setattr(self, name, tuple(value) if isinstance(value, list) else value)  # JSON has no tuples
-        self._steps = {name: int(state["steps"][name]) for name in self._parameters}
+        self._steps = {name: int(steps[name]) for name in self._parameters}
         self._state = loaded
 
     def __repr__(self) -> str:

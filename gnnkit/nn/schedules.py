@@ -52,7 +52,7 @@ class Schedule:
         InvalidArgumentError
             If it is the state of another schedule.
         """
-        if state.get("class") != type(self).__name__:
+        if state.get("class") != type(self).__name__ or set(state) != set(self.state_dict()):
             raise InvalidArgumentError(
                 f"The state of a schedule fits the same schedule. Got one of {state.get('class')} for "
                 f"{type(self).__name__}. Make the schedule as it was when the state was taken."
@@ -64,7 +64,7 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """Multiply by ``factor`` after every ``every`` epochs.
+    """Multiply by ``gamma`` after every ``every`` epochs.
 
     Examples
     --------

@@ -43,6 +43,26 @@ def test_only_modules_are_held(wrong):
         nn.Sequential(nn.ReLU(), wrong)
 
 
+class WithHead(nn.Sequential):
+    def __init__(self, channels):
+        self.head = nn.Linear(channels, 1, rng=0)
+        super().__init__(nn.Linear(2, channels, rng=1), nn.Tanh())
+
+    def forward(self, value):
+        return self.head(super().forward(value))
+
+
+def test_a_subclass_may_hold_modules_beside_its_layers(tmp_path):
+    model, x = WithHead(3), np.ones((4, 2), np.float32)
+    assert len(model) == 2
+    assert [type(layer) for layer in model] == [nn.Linear, nn.Tanh]
+    assert model[-1] is model[1]
+    assert model(x).shape == (4, 1)
+    nn.save_model(model, tmp_path / "model.safetensors")
+    twin = nn.load_model(tmp_path / "model.safetensors", [WithHead])
+    assert np.array_equal(twin(x).numpy(), model(x).numpy())
+
+
 def test_module_list_is_not_callable():
     heads = nn.ModuleList([nn.Linear(2, 1)])
     assert isinstance(heads[:], nn.ModuleList)

@@ -99,6 +99,13 @@ def test_state_dict_round_trip_keeps_bits_and_identity():
     assert one.first.weight.numpy().any(), "state_dict copies"
 
 
+@pytest.mark.parametrize("value", [np.array([1j]), np.array(["a"]), np.array([None])])
+def test_a_state_holds_real_numbers(value):
+    model = Branches(2)
+    with pytest.raises(ShapeError, match=r"'gain' has dtype .* and must hold real numbers"):
+        model.load_state_dict({**model.state_dict(), "gain": value})
+
+
 def test_a_wrong_state_lists_every_difference_and_loads_nothing():
     model = Branches(3, rng=0)
     before = model.state_dict()

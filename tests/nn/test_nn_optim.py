@@ -146,6 +146,10 @@ def test_wrong_states_and_arguments():
         adam.load_state_dict(nn.SGD(model).state_dict())
     with pytest.raises(InvalidArgumentError, match="same parameters"):
         adam.load_state_dict(nn.Adam(nn.Linear(2, 1, bias=False)).state_dict())
+    for part in ("class", "steps", "settings", "arrays"):
+        partial = {name: value for name, value in adam.state_dict().items() if name != part}
+        with pytest.raises(InvalidArgumentError, match="Make the optimiser as it was"):
+            adam.load_state_dict(partial)
     wrong = {**adam.state_dict(), "arrays": {"weight/m": np.zeros((3, 3))}}
     with pytest.raises(ShapeError, match=r"'weight/m' .*\[3, 3\]"):
         adam.load_state_dict(wrong)
@@ -221,6 +225,8 @@ def test_schedules_resume_exactly():
     assert repr(second) == "ReduceOnPlateau(epoch=3, lr=0.5)"
     with pytest.raises(InvalidArgumentError, match="Got one of ReduceOnPlateau for StepLR"):
         nn.StepLR(optimizer(), every=1).load_state_dict(state)
+    with pytest.raises(InvalidArgumentError, match="Make the schedule as it was"):
+        first.load_state_dict({**state, "optimizer": None})
 
 
 def test_schedule_arguments():
