@@ -303,7 +303,8 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     Tensor([-1000.,     0.])
     """
     shifted = x - _finite_max(x, axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    total = np.sum(np.exp(shifted), axis=axis, keepdims=True)
+    return shifted - np.log(np.where(total == 0, 1.0, total))  # of no channels, or of -inf only, it is 0
 
 
 defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), keep="y")

@@ -212,6 +212,8 @@ def test_softmax_of_unusual_rows() -> None:
         gk.softmax(np.zeros((2, 0))).shape == (2, 0)
         and gk.logsumexp(np.zeros((2, 0)), axis=1).tolist() == [-np.inf] * 2
     )
+    assert gk.log_softmax(np.zeros((2, 0))).shape == (2, 0)
+    np.testing.assert_array_equal(gk.log_softmax(np.full((1, 2), -np.inf)), [[-np.inf, -np.inf]])
     assert type(gk.relu(np.ones(2))) is np.ndarray
     assert np.isnan(gk.relu(np.array([np.nan]))).all()
 
