@@ -7,7 +7,7 @@
 
 Protocol: the public split (20 labelled nodes per class, 500 validation and 1000 test nodes). Every seed draws the
 initial parameters and the dropout; the test accuracy is that of the epoch which is best on the validation nodes. The
-hyper-parameters are those of gnnkit.learn.presets and were not tuned on the seeds reported here.
+hyper-parameters are those of gnnkit.learn.presets, which says where they come from.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def kept_cells(path: str | None, cells: list[tuple[str, str]], seeds: int, chang
 
 
 def as_table(reports: dict[tuple[str, str], dict[str, Any]]) -> str:
-    """Markdown: one row per model and data set, then the protocols."""
+    """Markdown: one row per model and data set, then how each was trained."""
     machine = f"gnnkit {gk.__version__}, {platform.machine()}, {os.cpu_count()} cores"
     lines = [f"Test accuracy in %, mean +- standard deviation over the seeds; {machine}.", ""]
     lines += ["| model | data set | accuracy | seeds | target | published | source | epochs | seconds | date |"]
@@ -89,8 +89,11 @@ def as_table(reports: dict[tuple[str, str], dict[str, Any]]) -> str:
             f"{targets[place]}{missed} | {published[place]} | {source} | "
             f"{sum(report['epochs']) / len(report['epochs']):.0f} | {report['seconds']:.0f} | {report['date']} |"
         )
-    protocols = [f"- {model} on {dataset}: {report['protocol']}" for (model, dataset), report in reports.items()]
-    return "\n".join([*lines, "", "Protocols:", "", *protocols])
+    lines += ["", "Protocols and hyper-parameters:", ""]
+    for (model, dataset), report in reports.items():
+        settings = ", ".join(f"{key} {value}" for key, value in report["hyper_parameters"].items() if value is not None)
+        lines.append(f"- {model} on {dataset}: {report['protocol']}. {settings}.")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> dict[tuple[str, str], dict[str, Any]]:
