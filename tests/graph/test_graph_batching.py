@@ -115,6 +115,10 @@ def test_interleaved_edges_of_the_caller_are_untangled():
     first, second = gk.unbatch(gk.Graph(topology, node_ptr=[0, 2, 4], edges={"id": topology.edge_order}))
     assert [a.tolist() for a in first.to_edges()[:2]] == [[0, 1], [1, 0]]
     assert second.to_edges()[2]["id"].tolist() == [0, 2]
+    # three edges whose order is no involution, so that ranks and positions differ
+    topology = gk.Topology.from_edges([0, 3, 0, 0], [1, 3, 2, 0], num_nodes=4)
+    part, _ = gk.unbatch(gk.Graph(topology, node_ptr=[0, 3, 4], edges={"id": topology.edge_order}))
+    assert part.to_edges()[2]["id"].tolist() == [0, 2, 3]
 
 
 def test_origins_come_back():
