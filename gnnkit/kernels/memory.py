@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import platform
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ USUAL_MMAP, USUAL_TRIM = 1 << 25, 1 << 26
 
 _lock = threading.Lock()
 _depth = 0
+
+
+def _forget_blocks() -> None:
+    """A forked child has one thread: a lock that another thread held would never open again."""
+    global _lock, _depth
+    _lock, _depth = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_blocks)
 
 
 @functools.cache
@@ -69,7 +80,7 @@ def keep_freed_memory() -> Iterator[bool]:
         yield library is not None
     finally:
         with _lock:
-            _depth -= 1
+            _depth = max(_depth - 1, 0)
             if library is not None and _depth == 0:
                 library.mallopt(M_MMAP_THRESHOLD, USUAL_MMAP)
                 library.mallopt(M_TRIM_THRESHOLD, USUAL_TRIM)

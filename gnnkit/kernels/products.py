@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,24 @@ def _blas() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
+def _forget_blocks() -> None:
+    """A forked child has one thread, perhaps in no block: a lock that another thread held would never open again."""
+    global _lock, _depth
+    _lock = threading.Lock()
+    if _depth:
+        _depth = 0
+        _restore()
+
+
+def _restore() -> None:
+    for library, count in zip(_blas(), _before):
+        library.set_num_threads(count)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_blocks)
+
+
 @contextlib.contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Let every BLAS call inside run on its caller's thread alone; the last of overlapping blocks restores.
@@ -62,8 +81,8 @@ def single_threaded_blas() -> Iterator[None]:
         with _lock:
             _depth -= 1
             if _depth == 0:
-                for library, count in zip(_blas(), _before):
-                    library.set_num_threads(count)
+                _restore()
+            _depth = max(_depth, 0)  # the block was entered before a fork, which has restored already
 
 
 def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

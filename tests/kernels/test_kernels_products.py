@@ -98,6 +98,47 @@ def test_partial_products_stay_below_the_size_of_the_factors():
         tracemalloc.stop()
 
 
+FORKING = """
+import os, threading
+import numpy as np
+from gnnkit import kernels as K
+from gnnkit.kernels import products
+
+before = [library.get_num_threads() for library in products._blas()]
+inside, leave = threading.Event(), threading.Event()
+
+def hold():
+    with products._lock, K.keep_freed_memory():
+        inside.set()
+        leave.wait()
+
+def stay():
+    with K.single_threaded_blas():
+        holder.start()
+        inside.wait()
+        leave.wait()
+
+holder = threading.Thread(target=hold)
+threading.Thread(target=stay).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    right = [library.get_num_threads() for library in products._blas()] == before
+    with K.keep_freed_memory():
+        right &= K.matmul(np.ones((600, 600)), np.ones((600, 2))).sum() == 600 * 600 * 2
+    os._exit(0 if right else 1)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+leave.set()
+print("code", code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_while_another_thread_multiplies_does_not_hang_the_child():
+    result = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "code 0", result.stderr
+
+
 def test_nan_and_infinity_pass_through():
     a = np.ones((600, 600), "float32")
     a[0, 0], a[1, 0] = np.nan, np.inf
