@@ -22,7 +22,7 @@ def shared_data() -> Path:
     if not folder.is_dir():
         if os.environ.get("GNNKIT_REQUIRE_SHARED") == "1":
             pytest.fail(f"the development data {folder} must be there in CI, and is not")
-        pytest.skip("needs the development data sets (folder ../shared/data beside the checkout), which are absent here")
+        pytest.skip("needs the development data sets, folder ../shared/data beside the checkout: absent here")
     return folder
 
 
