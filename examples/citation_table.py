@@ -123,8 +123,7 @@ def main(arguments: list[str] | None = None) -> dict[tuple[str, str], dict[str, 
                 json.dump({"gnnkit": gk.__version__, "cells": list(done.values())}, file, indent=2)
     reports = {cell: done[cell] for cell in cells}
     print(as_table(reports))
-    total = sum(report["seconds"] for report in reports.values())
-    print(f"\n{total:.0f} s of training, {options.jobs} cell(s) at a time.")
+    print(f"\nSeconds of all cells together: {sum(report['seconds'] for report in reports.values()):.0f}.")
     return reports
 
 
