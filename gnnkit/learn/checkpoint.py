@@ -6,6 +6,7 @@ rest one JSON text in its header; nothing is ever executed while reading. May im
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -73,8 +74,10 @@ def save_tree(path: str | os.PathLike[str], tree: Any) -> Path:
 
     tensors: dict[str, NDArray[Any]] = {}
     skeleton = _pack(tree, tensors, "")
-    metadata = {"format": _FORMAT, "tree": json.dumps(skeleton)}
-    return atomic_write(path, save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, metadata=metadata))
+    text = json.dumps(skeleton)
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    metadata = {"format": _FORMAT, "tree": text, "sha256": _digest(text, tensors)}
+    return atomic_write(path, save(tensors, metadata=metadata))
 
 
 def load_tree(path: str | os.PathLike[str]) -> Any:
@@ -85,7 +88,7 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
     FileMissingError
         If there is no such file.
     FileFormatError
-        If it is truncated, or not a checkpoint.
+        If it is truncated, was changed after it was written, or is not a checkpoint.
     """
     from safetensors.numpy import load
 
@@ -95,12 +98,22 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         if header["format"] != _FORMAT:
             raise ValueError(f"its format is {header['format']!r}")
+        if header["sha256"] != _digest(header["tree"], tensors):
+            raise ValueError("its content does not have the sha256 written in it")
         return _unpack(json.loads(header["tree"]), tensors)
     except Exception as error:  # the reader raises a type of its own for each kind of damage
         raise FileFormatError(
             f"A checkpoint is a whole safetensors file written by gk.learn.Checkpoint. '{path}' is not ({error}). "
             "Delete it and start again, or take an older copy."
         ) from error
+
+
+def _digest(tree: str, tensors: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(tree.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype.str}".encode())
+        digest.update(tensors[name].reshape(-1).view(np.uint8))
+    return digest.hexdigest()
 
 
 def _pack(node: Any, tensors: dict[str, NDArray[Any]], name: str) -> Any:

@@ -23,6 +23,7 @@ from gnnkit.learn.history import History
 from gnnkit.learn.interrupt import InterruptGuard
 from gnnkit.learn.metrics import Metric
 from gnnkit.learn.progress import ProgressLine
+from gnnkit.learn.settings import check_same, describe_run
 from gnnkit.learn.stopping import EarlyStopping
 from gnnkit.learn.tasks import Task, as_epochs, as_tasks
 
@@ -97,7 +98,8 @@ def fit(
     checkpoint : Checkpoint or path, optional
         Save the whole state regularly, at the end, and on Ctrl-C.
     resume : bool
-        Go on from the checkpoint file, which must exist; same bits as a run without a break.
+        Go on from the checkpoint file, which must exist; same bits as a run without a break. Only ``epochs``,
+        ``patience`` and ``restore_best`` may differ from the first run.
     callback : callable, optional
         ``callback(epoch, row)`` after every epoch; a true result ends training.
 
@@ -111,6 +113,8 @@ def fit(
         If the training loss is not finite. The model then has its best weights so far.
     FileMissingError
         If ``resume`` is asked for and there is no checkpoint.
+    InvalidArgumentError
+        If ``resume`` is asked for with other settings or data than those of the checkpoint.
 
     Notes
     -----
@@ -152,12 +156,25 @@ def fit(
     history = History()
     best: dict[str, Any] | None = None
     parts = _Parts(model, optim, scheduler, stopping, data_rng)
-    if resume:
-        assert checkpoint is not None
-        history, best = parts.restore(checkpoint.load())
+    if checkpoint is not None:
+        parts.settings = describe_run(
+            {"training": batches, "validation": sets.get("val"), "test": sets.get("test")},
+            optim,
+            scheduler,
+            loss=loss if isinstance(loss, str) else "own",
+            metrics=[metric.name for metric in chosen],
+            clip_norm=clip_norm,
+            eval_every=eval_every,
+            monitor=None if stopping is None else stopping.monitor,
+            random_state=None if isinstance(random_state, np.random.Generator) else random_state,
+        )
+        if resume:
+            history, best = parts.restore(checkpoint.load())
+            # Ctrl-C may have come in an epoch that was the last one anyway, and more epochs or patience may be granted.
+            history.stopped = _reason(False, stopping, history.stopped == "callback", len(history) >= epochs)
     line = ProgressLine(epochs, enabled=progress, done=len(history))
     row: dict[str, float] = {}
-    finished = history.stopped in ("patience", "callback") or len(history) >= epochs
+    finished = bool(history.stopped) or epochs == 0
     try:
         with InterruptGuard() as guard, keep_freed_memory():
             while not finished:
@@ -170,14 +187,15 @@ def fit(
                 if evaluated and sets:
                     parts.mode(training=False)
                     row.update(evaluator(model))
-                if stopping is None or (evaluated and stopping.update(row)):
-                    history.best_epoch = epoch
-                    if stopping is not None and restore_best:
-                        best = parts.weights()
+                improved = stopping is None or (evaluated and stopping.update(row))
+                if improved and stopping is not None and restore_best:
+                    best = parts.weights()
                 if scheduler is not None:
                     scheduler.step(_watched(row, history, stopping))
                 row["seconds"] = time.perf_counter() - start
                 history.append(row)
+                if improved:  # only now is there such a row
+                    history.best_epoch = epoch
                 line.update(epoch + 1, row)
                 history.stopped = _reason(
                     guard.pressed, stopping, callback is not None and callback(epoch, row), epoch + 1 >= epochs
@@ -300,6 +318,7 @@ class _Parts:
         self._modules, self._parameters = list(model.modules()), list(model.named_parameters())
         self._has_buffers = any(True for _ in model.named_buffers())
         self.stateful = {"optimizer": optim, "schedule": scheduler, "stopping": stopping}
+        self.settings: dict[str, str] = {}
 
     def mode(self, *, training: bool) -> None:
         """What ``model.train(training)`` does."""
@@ -318,6 +337,7 @@ class _Parts:
             "best": best,
             "rng": {"model": self.model.rng_state(), "data": self.data_rng.bit_generator.state},
             "history": history.to_json(),
+            "settings": self.settings,
             **{name: part.state_dict() for name, part in self.stateful.items() if part is not None},
         }
 
@@ -329,6 +349,7 @@ class _Parts:
                 f"{', '.join(missing)}. Pass the same schedule and validation, or start without resume=True."
             )
         self.model.load_state_dict(state["model"])
+        check_same(state["settings"], self.settings)
         self.model.set_rng_state(state["rng"]["model"])
         self.data_rng.bit_generator.state = state["rng"]["data"]
         for name, part in self.stateful.items():

@@ -96,6 +96,31 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     assert not calls and len(read) == len(history) and same(model.state_dict(), again.state_dict())
 
 
+def test_resume_of_another_schedule_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    run(2, checkpoint=path, schedule=SCHEDULES["cosine"])
+    with pytest.raises(InvalidArgumentError, match="disagrees about: schedule"):
+        run(5, checkpoint=path, resume=True, schedule=lambda opt: gk.nn.CosineLR(opt, epochs=50))
+
+
+def test_ctrl_c_in_the_last_epoch_leaves_nothing_to_resume(tmp_path):
+    whole, whole_history = run(60, patience=3, lr=0.1)
+    assert whole_history.stopped == "patience"
+    last = len(whole_history) - 1
+    path = tmp_path / "run.safetensors"
+
+    # As the file is after Ctrl-C in the very epoch in which patience ran out.
+    run(last + 1, patience=3, lr=0.1, checkpoint=path)
+    state = load_tree(path)
+    state["history"] = state["history"].replace('"stopped": "patience"', '"stopped": "interrupted"')
+    save_tree(path, state)
+    again, history = run(60, patience=3, lr=0.1, checkpoint=path, resume=True)
+    assert history.stopped == "patience" and len(history) == len(whole_history)
+    assert same(again.state_dict(), whole.state_dict())
+    _, history = run(60, patience=20, lr=0.1, checkpoint=path, resume=True)
+    assert len(history) > len(whole_history)
+
+
 def test_missing_damaged_and_foreign_files(tmp_path):
     path = tmp_path / "run.safetensors"
     with pytest.raises(FileMissingError, match="checkpoint must exist"):
@@ -105,6 +130,10 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(FileFormatError, match=r"whole safetensors file written by gk.learn.Checkpoint"):
         run(5, checkpoint=path, resume=True)
+    for place in (len(data) - 5, data.index(b"history") + 40):  # a weight, a number of the history
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(FileFormatError, match="whole safetensors file"):
+            run(5, checkpoint=path, resume=True)
     gk.nn.save_model(network(), path)
     with pytest.raises(FileFormatError, match="is not"):
         run(5, checkpoint=path, resume=True)
@@ -118,6 +147,17 @@ def test_resume_refuses_another_model_or_other_settings(tmp_path):
         fit(network(9), train, validation=validation, checkpoint=path, resume=True, random_state=7)
     with pytest.raises(InvalidArgumentError, match="disagrees about: schedule"):
         run(5, checkpoint=path, resume=True, schedule=SCHEDULES["cosine"])
+    for other, value in (("lr", 0.5), ("clip_norm", 1.0), ("eval_every", 2), ("monitor", "train_loss")):
+        with pytest.raises(InvalidArgumentError, match=rf"disagrees about: {other}; it has {other} .*, and this run"):
+            run(5, checkpoint=path, resume=True, **{other: value})
+    with pytest.raises(InvalidArgumentError, match="disagrees about: random_state"):
+        fit(network(), train, validation=validation, weight_decay=1e-3, checkpoint=path, resume=True, random_state=8)
+    swapped = {"weight_decay": 1e-3, "checkpoint": path, "resume": True, "random_state": 7}
+    with pytest.raises(InvalidArgumentError, match="disagrees about: training data, validation data"):
+        fit(network(), validation, validation=train, **swapped)
+    warm = Task(train.graph.replace(x=train.graph.x + 1), train.target, mask=train.rows)
+    with pytest.raises(InvalidArgumentError, match="disagrees about: training data"):
+        fit(network(), warm, validation=validation, **swapped)
     with pytest.raises(InvalidArgumentError, match="every is a number of epochs"):
         Checkpoint(path, every=0)
 
