@@ -112,7 +112,7 @@ def _digest(tree: str, tensors: dict[str, NDArray[Any]]) -> str:
     digest = hashlib.sha256(tree.encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype.str}".encode())
-        digest.update(tensors[name].reshape(-1).view(np.uint8))
+        digest.update(tensors[name].reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ import errors, graph and tasks.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ class NodeEstimator:
     """
 
     _kind: str = ""  # "classifier" or "regressor", for scikit-learn
+    _learnt_name: str = ""  # the attribute that fit stores last: with it the estimator is fitted
     graph: Graph | None
 
     # -- parameters -------------------------------------------------------------------------------------------------
@@ -57,8 +59,10 @@ class NodeEstimator:
         return self
 
     def __sklearn_clone__(self) -> Self:
-        # The graph is immutable and may be large, so a clone shares it instead of copying it.
-        return type(self)(**self.get_params())
+        # The graph is immutable and may be large, so a clone shares it; a generator it must not share, or the clones of
+        # a grid search would draw from one stream and compare luck.
+        params = self.get_params()
+        return type(self)(**{k: v if k == "graph" else copy.deepcopy(v) for k, v in params.items()})
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
@@ -88,7 +92,11 @@ class NodeEstimator:
     # -- checks -----------------------------------------------------------------------------------------------------
 
     def _is_fitted(self) -> bool:
-        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+        return self._learnt_name in vars(self)
+
+    def _forget(self) -> None:
+        # A fit that fails half-way must not leave an old model with the classes of a new one.
+        vars(self).pop(self._learnt_name, None)
 
     def _check_fitted(self) -> None:
         if not self._is_fitted():
@@ -156,9 +164,10 @@ def _plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
     """Object arrays (a pandas column of texts) as what they hold; mixed kinds and missing entries are refused."""
     if labels.dtype != object:
         return labels
-    kinds = {type(label) for label in labels.ravel()}
+    plain = [label.item() if isinstance(label, np.generic) else label for label in labels.ravel()]
+    kinds = {type(label) for label in plain}
     if len(kinds) == 1 and kinds <= {str, int, float, bool}:
-        return np.array(labels.tolist())
+        return np.array(plain).reshape(labels.shape)
     raise DTypeError(
         f"Labels are all of one kind. Got a mixture of {', '.join(sorted(kind.__name__ for kind in kinds))}. "
         "Drop the missing ones, or convert them: y.astype(str)."

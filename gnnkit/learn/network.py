@@ -33,6 +33,7 @@ class NetworkEstimator(NodeEstimator):
     """What the classifier and the regressor share: parameters, training, prediction, one file."""
 
     _loss = ""
+    _learnt_name = "model_"
     model_: Any
     history_: History
 
@@ -111,6 +112,7 @@ class NetworkEstimator(NodeEstimator):
         ids, labels = self._labelled(X, y, graph)
         validation = self.validation if validation is None else validation
         train_rows, val = self._split(ids, labels, validation, graph)
+        self._forget()
         ids, codes = ids[train_rows], self._learn_targets(labels[train_rows])
         self.n_features_in_ = 1
         model = self._build(graph, self._out_channels())
@@ -145,20 +147,22 @@ class NetworkEstimator(NodeEstimator):
         everything = np.arange(len(ids))
         if validation is None:
             return everything, None
-        if isinstance(validation, tuple):
+        if isinstance(validation, tuple | list):
             if len(validation) != 2:
                 raise InvalidArgumentError(
-                    f"validation is a share of X or a pair (ids, labels). Got a tuple of {len(validation)}. "
-                    "Pass validation=(ids, labels)."
+                    f"validation is a share of X or a pair (ids, labels). Got a {type(validation).__name__} of "
+                    f"{len(validation)}. Pass validation=(ids, labels)."
                 )
             return everything, self._labelled(*validation, graph)
-        if isinstance(validation, bool) or not 0 < validation < 1:
+        if not isinstance(validation, float | np.floating) or not 0 < validation < 1:
             raise InvalidArgumentError(
                 f"validation is a share between 0 and 1, or a pair (ids, labels). Got {validation!r}. "
                 "Pass for example validation=0.2."
             )
         rng = np.random.default_rng(self.random_state).spawn(4)[3]  # training itself uses the first three
         held = self._held_out(labels, float(validation), rng)
+        if len(np.unique(ids)) < len(ids):  # a node given twice is trained on or validated on, never both
+            held = np.flatnonzero(np.isin(ids, ids[held]))
         if not len(held) or len(held) == len(ids):
             raise InvalidArgumentError(
                 f"Training and validation each need nodes. A share of {validation} of {len(ids)} nodes leaves "
@@ -282,7 +286,8 @@ class NetworkEstimator(NodeEstimator):
         """
         self._check_fitted()
         plain = (str, int, float, bool, type(None), dict)
-        params = {k: v for k, v in self.get_params().items() if k != "graph" and isinstance(v, plain)}
+        given = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
+        params = {k: v for k, v in given.items() if k != "graph" and isinstance(v, plain)}
         learnt = {"history": self.history_.to_dict(), **self._learnt()}
         record = {"estimator": type(self).__name__, "params": params, "learnt": learnt}
         return nn.save_model(self.model_, path, metadata={**(metadata or {}), "gnnkit.estimator": record})

@@ -334,3 +334,55 @@ def test_everything_works_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     model = NodeClassifier(GRAPH, **FAST).fit(IDS, SIDE[IDS])
     assert model.score(IDS, SIDE[IDS]) >= 0.5 and model.get_params()["lr"] == 0.05
+
+
+def test_a_fit_that_fails_leaves_no_half_fitted_estimator():
+    for estimator in (
+        NodeClassifier(GRAPH, optimizer="adamm", epochs=2),
+        LabelPropagation(GRAPH, method="spreadin"),
+    ):
+        with pytest.raises(UnknownNameError):
+            estimator.fit(IDS, SIDE[IDS])
+        with pytest.raises(NotFittedError, match="It is not"):
+            estimator.predict(IDS)
+    again = NodeClassifier(GRAPH, hidden=4, epochs=2, random_state=0).fit(IDS, SIDE[IDS])
+    with pytest.raises(InvalidArgumentError, match="lr must be"):
+        again.set_params(lr=-1.0).fit(IDS, np.array(["left", "right"])[SIDE[IDS]])
+    with pytest.raises(NotFittedError):  # not: the old model in the words of the new labels
+        again.predict(IDS)
+
+
+def test_clones_do_not_share_a_generator():
+    base = pytest.importorskip("sklearn.base")
+    model = NodeClassifier(GRAPH, hidden=4, epochs=3, random_state=np.random.default_rng(0))
+    one, two = (base.clone(model).fit(IDS, SIDE[IDS]) for _ in range(2))
+    assert one.history_["train_loss"] == two.history_["train_loss"]
+    assert base.clone(model).graph is GRAPH
+
+
+def test_a_node_given_twice_is_not_both_trained_and_validated():
+    twice, seen = np.concatenate([np.arange(12), np.arange(12)]), {}
+
+    class Spy(NodeClassifier):
+        def _task(self, graph, ids, codes):
+            seen[len(seen)] = set(ids.tolist())
+            return super()._task(graph, ids, codes)
+
+    Spy(GRAPH, hidden=4, epochs=1, validation=0.3, random_state=0).fit(twice, SIDE[twice])
+    assert len(seen) == 2 and not seen[0] & seen[1]
+
+
+def test_numbers_of_numpy_are_kept_in_the_file(tmp_path):
+    model = NodeClassifier(GRAPH, hidden=np.int64(4), lr=np.float32(0.5), epochs=2, random_state=np.int64(3))
+    read = load_estimator(model.fit(IDS, SIDE[IDS]).save(tmp_path / "m.safetensors"))
+    assert (read.hidden, read.lr, read.random_state) == (4, 0.5, 3)
+
+
+def test_validation_of_another_kind_is_refused_and_a_list_is_a_pair():
+    names = np.array(["l", "r"])[SIDE[IDS]]
+    NodeClassifier(GRAPH, hidden=4, epochs=2, validation=[[0, 11], ["l", "r"]]).fit(IDS, names)
+    texts = np.array([np.str_(name) for name in names], dtype=object)
+    assert NodeClassifier(GRAPH, hidden=4, epochs=2).fit(IDS, texts).classes_.tolist() == ["l", "r"]
+    for wrong in ("half", True, 1, np.array([1, 2])):
+        with pytest.raises(InvalidArgumentError, match="validation is a share between 0 and 1"):
+            NodeClassifier(GRAPH, epochs=2, validation=wrong).fit(IDS, names)
