@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit import kernels
 from gnnkit.autodiff import as_array
-from gnnkit.errors import InvalidArgumentError, ShapeError, unknown_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator
-from gnnkit.learn.tasks import checked_ids
+from gnnkit.learn.tasks import masked_rows
 
 METHODS = ("spreading", "propagation")
 
@@ -71,13 +71,18 @@ def label_propagation(
     >>> p[:, 0].round(2).tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    labels, chosen = np.asarray(y), np.asarray(mask)
+    labels = np.asarray(y)
     if labels.shape != (graph.num_nodes,):
         raise ShapeError(
             f"y has one class per node, shape ({graph.num_nodes},). Got shape {labels.shape}. "
             "Put any number where the label is unknown; mask says which are known."
         )
-    known = np.flatnonzero(chosen) if chosen.dtype == bool else checked_ids(chosen, graph.num_nodes, "nodes")
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(
+            f"y holds integer classes 0..C-1. Got dtype {labels.dtype}. Use gk.learn.LabelPropagation for names; put "
+            "-1 instead of nan where the label is unknown."
+        )
+    known = masked_rows(mask, graph.num_nodes, "nodes")
     if not len(known) or labels[known].min() < 0:
         raise InvalidArgumentError(
             f"Known labels are classes 0..C-1 and there is at least one. Got {len(known)} known labels"
@@ -166,6 +171,8 @@ class LabelPropagation(ClassifierMixin, NodeEstimator):
     ['left', 'right']
     """
 
+    _learnt_name = "label_distributions_"
+
     def __init__(
         self,
         graph: Graph | None = None,
@@ -187,6 +194,7 @@ class LabelPropagation(ClassifierMixin, NodeEstimator):
         """Spread the labels ``y`` of the nodes ``X`` over the whole graph."""
         graph = self._the_graph()
         ids, labels = self._labelled(X, y, graph)
+        self._forget()
         codes = self._encode(labels)
         start = np.zeros((graph.num_nodes, len(self.classes_)))
         np.add.at(start, (ids, codes), 1.0)

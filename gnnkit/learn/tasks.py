@@ -52,9 +52,7 @@ class Task:
 
     __slots__ = ("counted", "graph", "level", "num_rows", "rows", "target")
 
-    def __init__(
-        self, graph: Graph, target: ArrayLike, *, mask: ArrayLike | None = None, level: str = "nodes"
-    ) -> None:
+    def __init__(self, graph: Graph, target: ArrayLike, *, mask: ArrayLike | None = None, level: str = "nodes") -> None:
         if level not in LEVELS:
             raise unknown_name("level", level, LEVELS)
         self.graph, self.level = graph, level
@@ -70,12 +68,11 @@ class Task:
                 f"Targets have one row for each of the {self.num_rows} {level}. Got shape {self.target.shape}. "
                 "Give a full-length array and choose the rows that count with mask=."
             )
-        self.rows = None if mask is None else _rows(mask, self.num_rows, level)
+        self.rows = None if mask is None else masked_rows(mask, self.num_rows, level)
         self.counted: NDArray[Any] = self.target if self.rows is None else self.target[self.rows]
         if not len(self.counted):
             raise InvalidArgumentError(
-                f"At least one of the {self.num_rows} {level} must count. Got a mask that leaves none. "
-                "Check the split."
+                f"At least one of the {self.num_rows} {level} must count. Got a mask that leaves none. Check the split."
             )
         if self.counted.dtype.kind == "f" and np.isnan(self.counted).any():
             bad = int(np.argwhere(np.isnan(self.counted))[0, 0])
@@ -88,7 +85,8 @@ class Task:
         return f"Task({len(self.counted)} of {self.num_rows} {self.level}, target {self.target.dtype})"
 
 
-def _rows(mask: ArrayLike, num_rows: int, level: str) -> NDArray[np.int64]:
+def masked_rows(mask: ArrayLike, num_rows: int, level: str) -> NDArray[np.int64]:
+    """The row numbers that a mask of booleans, or of row numbers, names."""
     chosen = np.asarray(mask)
     if chosen.dtype == bool:
         if chosen.shape != (num_rows,):
@@ -102,7 +100,13 @@ def _rows(mask: ArrayLike, num_rows: int, level: str) -> NDArray[np.int64]:
             f"A mask is bool [{num_rows}] or integer row numbers. Got dtype {chosen.dtype}, shape {chosen.shape}. "
             "Compare first (values > 0), or pass np.flatnonzero(values)."
         )
-    return checked_ids(chosen, num_rows, level)
+    rows = checked_ids(chosen, num_rows, level)
+    if len(rows) == num_rows > 2 and rows.max() <= 1:
+        raise InvalidArgumentError(
+            f"A mask with one entry for each of the {num_rows} {level} holds booleans; integers are row numbers. Got "
+            "only 0 and 1. Use mask.astype(bool)."
+        )
+    return rows
 
 
 def checked_ids(ids: NDArray[Any], num_rows: int, level: str) -> NDArray[np.int64]:

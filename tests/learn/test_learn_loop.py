@@ -229,9 +229,7 @@ def cycles_and_paths() -> tuple[list[gk.Graph], np.ndarray]:
 
 
 def graph_network() -> gk.nn.Module:
-    return gk.nn.Sequential(
-        gk.nn.GraphConv(1, 8), gk.nn.ReLU(), gk.nn.GlobalPool("mean", head=gk.nn.Linear(8, 2))
-    )
+    return gk.nn.Sequential(gk.nn.GraphConv(1, 8), gk.nn.ReLU(), gk.nn.GlobalPool("mean", head=gk.nn.Linear(8, 2)))
 
 
 def test_one_loop_for_batches_of_graphs():
@@ -302,6 +300,8 @@ def test_tasks_refuse_what_does_not_fit():
         Task(g, [0, 1, 0, 1], mask=[True, False, True])
     with pytest.raises(DTypeError, match="Targets are numbers"):
         Task(g, ["a", "b", "a", "b"])
+    with pytest.raises(InvalidArgumentError, match="Got only 0 and 1"):  # not: row 0 and row 1, twice each
+        Task(g, [0, 1, 0, 1], mask=[0, 1, 0, 1])
     with pytest.raises(DTypeError, match="mask is bool"):
         Task(g, [0, 1, 0, 1], mask=[0.5, 1.0, 0.0, 0.0])
     with pytest.raises(InvalidArgumentError, match="At least one of the 4 nodes must count"):

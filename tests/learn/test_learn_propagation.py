@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gnnkit as gk
-from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError, UnknownNameError
+from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, UnknownFieldError, UnknownNameError
 from gnnkit.learn import label_propagation
 
 
@@ -71,3 +71,11 @@ def test_propagation_refuses_what_it_cannot_use():
         label_propagation(g, [0, 1, 0], mask=[0], method="spredding")
     with pytest.raises(UnknownFieldError):
         label_propagation(g, [0, 1, 0], mask=[0], edge_weight="w")
+    with pytest.raises(DTypeError, match="integer classes"):
+        label_propagation(g, [0, np.nan, 1], mask=[0, 2])
+    with pytest.raises(DTypeError, match="mask is bool"):  # not: the nodes 1 and 0
+        label_propagation(g, [0, 1, 0], mask=[1.0, 0.0, 1.0])
+    with pytest.raises(InvalidArgumentError, match="Got only 0 and 1"):
+        label_propagation(g, [0, 1, 0], mask=[1, 0, 1])
+    with pytest.raises(ShapeError, match="one entry for each of the 3 nodes"):
+        label_propagation(g, [0, 1, 0], mask=[True, False])
