@@ -230,7 +230,8 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     true = true.astype(float)
     residual = np.atleast_1d(np.square(true - pred).sum(axis=0))
     total = np.atleast_1d(np.square(true - true.mean(axis=0)).sum(axis=0))
-    constant = total == 0
+    # Equal values may sum to a rounding error above 0, and tiny differences square to 0.
+    constant = np.atleast_1d((true == true[0]).all(axis=0)) | (total == 0)
     explained = 1.0 - residual / np.where(constant, 1.0, total)
     return float(np.mean(np.where(constant, residual == 0, explained)))
 

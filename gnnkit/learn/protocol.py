@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit.autodiff import as_array
-from gnnkit.errors import InvalidArgumentError, UnknownFieldError
+from gnnkit.errors import InvalidArgumentError, TrainingError, UnknownFieldError
 from gnnkit.files import atomic_write
 from gnnkit.graph import Graph
 from gnnkit.learn.checkpoint import Checkpoint
@@ -162,11 +162,17 @@ def run_seeds(
     (2, 16)
     """
     values = preset(model, dataset, **changes)
-    numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    numbers = list(range(seeds)) if isinstance(seeds, int | np.integer) else [int(seed) for seed in seeds]
     if not numbers:
         raise InvalidArgumentError("A report needs at least one seed. Got none. Pass for example seeds=20.")
     y, (train, val, test) = _targets(graph)
     if not len(val):
+        asked = [f"{name}={changes[name]!r}" for name in ("monitor", "patience") if changes.get(name) is not None]
+        if asked:
+            raise InvalidArgumentError(
+                f"Early stopping watches validation nodes. Got {', '.join(asked)} and no validation nodes. "
+                "Leave it out, or set some nodes aside (val_mask)."
+            )
         values |= {"monitor": None, "patience": None}
     paths = [_seed_path(checkpoint, seed, len(numbers)) for seed in numbers]
     if resume and not any(path is not None and path.is_file() for path in paths):
@@ -197,6 +203,11 @@ def run_seeds(
         report.interrupted = history.interrupted
         if report.interrupted and (report.accuracies or history.best_epoch < 0):
             break
+        if history.best_epoch < 0:
+            raise TrainingError(
+                f"A report reads the test accuracy at the best validation epoch. Seed {seed} has none in "
+                f"{len(history)} epochs: the validation loss was never finite, or epochs is 0. Lower lr, or train longer."
+            )
         report.histories.append(history)
         report.accuracies.append(history.best["test_accuracy"])
         key = (0.0, 0.0)

@@ -61,6 +61,7 @@ def test_regression_metrics_equal_scikit_learn(rng):
     constant = np.ones(4)
     assert M.r2(constant, constant) == sk.r2_score(constant, constant) == 1.0
     assert M.r2(constant, np.arange(4.0)) == sk.r2_score(constant, np.arange(4.0)) == 0.0
+    assert M.r2([0.1] * 3, [0.1, 0.1, 0.2]) == 0.0  # whose mean is not exactly 0.1
 
 
 def test_literal_numbers():

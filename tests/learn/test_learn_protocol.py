@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gnnkit as gk
-from gnnkit.errors import FileMissingError, InvalidArgumentError, UnknownFieldError, UnknownNameError
+from gnnkit.errors import FileMissingError, InvalidArgumentError, TrainingError, UnknownFieldError, UnknownNameError
 from gnnkit.learn import PRESETS, load_estimator, preset, run_seeds
 
 
@@ -101,7 +101,7 @@ def test_interrupted_runs_keep_what_was_done():
     assert report.interrupted and len(report.accuracies) == 1 and report.to_dict()["seeds"] == [0]
 
 
-def test_bad_input():
+def test_bad_input(tmp_path):
     g = small()
     with pytest.raises(UnknownFieldError, match="has no 'val_mask'"):
         run_seeds(g.without("val_mask"), "gcn", seeds=1)
@@ -111,6 +111,15 @@ def test_bad_input():
         run_seeds(g, "gcn", seeds=0)
     with pytest.raises(UnknownNameError, match="Did you mean 'gcn'"):
         run_seeds(g, "gcnn", seeds=1)
+    with pytest.raises(TrainingError, match="Seed 0 has none in 0 epochs"):
+        run_seeds(g, "gcn", seeds=np.int64(1), epochs=0)
+    blind = g.replace(nodes={"val_mask": np.zeros(12, bool)})
+    with pytest.raises(InvalidArgumentError, match="Got patience=5 and no validation nodes"):
+        run_seeds(blind, "gcn", seeds=1, patience=5)
+    with pytest.raises(InvalidArgumentError, match="disagrees about: random_state, training data"):
+        run_seeds(g, "gcn", seeds=[0], epochs=2, checkpoint=tmp_path / "c")
+        other = g.replace(nodes={"train_mask": np.roll(g.nodes["train_mask"], 1)})
+        run_seeds(other, "gcn", seeds=[1], epochs=2, checkpoint=tmp_path / "c", resume=True)
 
 
 def test_the_best_model_saves_and_predicts(tmp_path):
