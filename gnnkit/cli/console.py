@@ -58,6 +58,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False)
@@ -65,7 +66,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
         numeric = bool(cells) and all(_looks_numeric(row[place]) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*map(Text, row))  # as it is: neither markup nor :emoji: names
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(table)
 
@@ -76,6 +77,8 @@ def _looks_numeric(cell: str) -> bool:
 
 def check_writable(*paths: Path | None) -> None:
     """Refuse an output file that could not be written, before any work is done for it."""
+    if sum(str(path) == "-" for path in paths) > 1:
+        raise InvalidArgumentError("Stdout holds one result. Got - for several outputs. Give all but one a file.")
     chosen = [path for path in paths if path is not None and str(path) != "-"]
     for path in chosen:
         folder = path.parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -99,7 +100,7 @@ def show_checkpoint(path: Path) -> None:
     from gnnkit.learn.checkpoint import load_tree
 
     history = History.from_json(load_tree(path)["history"])
-    say(f"{path}: a checkpoint of training. Go on with: gnnkit train ... --checkpoint {path} --resume\n")
+    say(f"{path}: a checkpoint of training. Go on with: gnnkit train ... --checkpoint {quote(str(path))} --resume\n")
     say(repr(history))
 
 
@@ -111,7 +112,7 @@ def show_graph(path: Path) -> None:
     say(str(graph.report()))
     say()
     _show_columns(table.columns, len(table.names), "node column")
-    say(f"\nTrain on it: gnnkit train {path} --label COLUMN --features COLUMNS")
+    say(f"\nTrain on it: gnnkit train {quote(str(path))} --label COLUMN --features COLUMNS")
 
 
 def show_table(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -105,13 +106,14 @@ def write_all(
 def next_steps(problem: Problem, model: str, *, save: Path | None, predicted: bool, several: bool) -> str:
     """Return commands that make sense after this one."""
     if problem.files is not None and problem.files.edges is not None:
-        where = f"--edges {problem.files.edges}" + (f" --nodes {problem.files.nodes}" if problem.files.nodes else "")
+        nodes = problem.files.nodes
+        where = f"--edges {quote(str(problem.files.edges))}" + (f" --nodes {quote(str(nodes))}" if nodes else "")
     else:
-        where = problem.name
+        where = quote(problem.name)
     steps = []
     if save is not None:
-        steps += [] if predicted else [f"gnnkit predict {save} {where} --out predictions.csv"]
-        steps.append(f"gnnkit info {save}")
+        steps += [] if predicted else [f"gnnkit predict {quote(str(save))} {where} --out predictions.csv"]
+        steps.append(f"gnnkit info {quote(str(save))}")
     if problem.dataset is not None:
         if save is None:
             steps.append(f"gnnkit train {where} --model {model} --save m.safetensors --plot curve.png")

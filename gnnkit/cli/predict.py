@@ -87,7 +87,7 @@ def load_graph(
     import numpy as np
 
     from gnnkit.cli.problem import load_dataset
-    from gnnkit.cli.readers import is_graph_file, read
+    from gnnkit.cli.readers import Files, is_graph_file, read
     from gnnkit.cli.recipe import Recipe
 
     if typed.graph is None and typed.edges is None:
@@ -101,6 +101,11 @@ def load_graph(
                 f"This model makes its features from the columns of a file ({facts['dataset']}). Got the data set "
                 f"{typed.graph!r}. Give it a graph with the same columns."
             )
+        if label is not None or typed != Files(graph=typed.graph):
+            raise InvalidArgumentError(
+                f"A data set has its own features, labels and edges. Got {typed.graph!r} together with options for "
+                "your own graph (--label, --nodes, --directed ...). Drop them, or name a file instead of the data set."
+            )
         name, graph = load_dataset(typed.graph)
         test = graph.nodes.get("test_mask") if name == made["dataset"] else None
         y = graph.nodes.get("y") if name == made["dataset"] else None
@@ -109,6 +114,11 @@ def load_graph(
         raise InvalidArgumentError(
             f"This model knows the features of the data set {made['dataset']!r} only. Got a graph of your own. Train "
             "one on a graph with its columns: gnnkit train FILE --label COLUMN --features COLUMNS"
+        )
+    if typed.weight is not None and made["files"]["weight"] is None:
+        raise InvalidArgumentError(
+            f"Edge weights are for a model that learnt with them. This one did not, and got --weight {typed.weight}. "
+            "Drop it, or train with --weight."
         )
     recipe = Recipe(**made["recipe"])
     graph, table = read(with_training_names(typed, made["files"]))
@@ -120,11 +130,12 @@ def load_graph(
 
 def with_training_names(typed: Files, trained: dict[str, Any]) -> Files:
     """Fill in the column names of training where none were typed; which of them apply depends on the files given."""
-    wanted = ["weight"]
+    wanted, directed = ["weight"], typed.directed
     if typed.edges is not None:
+        directed = directed or trained["directed"]  # a graph file says so itself
         wanted += ["source", "target"] + (["id"] if typed.nodes is not None else [])
     filled = {name: trained[name] for name in wanted if getattr(typed, name) is None}
-    return replace(typed, **filled, directed=typed.directed or trained["directed"])
+    return replace(typed, **filled, directed=directed)
 
 
 def accuracies(rows: list[dict[str, Any]], y: np.ndarray | None, test: np.ndarray | None) -> dict[str, float]:

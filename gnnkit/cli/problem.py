@@ -31,7 +31,7 @@ class Columns:
     scale: str = "standard"
 
     def is_named(self) -> bool:
-        return bool(self.label or self.features or self.one_hot or self.split)
+        return bool(self.label or self.features or self.one_hot or self.split or self.scale != "standard")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def dataset_problem(files: Files, columns: Columns, shares: Shares) -> Problem:
     y = np.asarray(graph.nodes["y"])
     classes = list(card.class_names) or [str(k) for k in range(int(y.max()) + 1)]
     if "train_mask" in graph.nodes:
+        no_shares(shares, f"The data set {name!r} has a published split")
         masks = {part: np.asarray(graph.nodes.get(f"{part}_mask", np.zeros(len(y), bool))) for part in PARTS}
         protocol = "public split"
     else:
@@ -146,6 +147,7 @@ def own_problem(files: Files, columns: Columns, shares: Shares) -> Problem:
     visible = NodeTable(table.names, {k: v for k, v in table.columns.items() if k not in hidden}, table.where)
     recipe = write_recipe(graph, visible, features=columns.features, one_hot=columns.one_hot, scale=columns.scale)
     if columns.split is not None:
+        no_shares(shares, f"The column {columns.split!r} of --split says who is in which part")
         masks, protocol = column_masks(table, columns.split, y), f"split by column {columns.split!r}"
     else:
         masks, protocol = random_masks(y, classes, shares)
@@ -161,6 +163,15 @@ def own_problem(files: Files, columns: Columns, shares: Shares) -> Problem:
         label=columns.label,
         node_names=table.names,
     )
+
+
+def no_shares(shares: Shares, why: str) -> None:
+    """Refuse shares where nothing is split at random."""
+    if shares != Shares():
+        raise InvalidArgumentError(
+            f"{why}. Got --val-share {shares.val}, --test-share {shares.test}, --split-seed {shares.seed}, which are "
+            "for a random split. Leave them out."
+        )
 
 
 def column_masks(table: NodeTable, column: str, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -201,6 +212,12 @@ def random_masks(y: np.ndarray, classes: list[str], shares: Shares) -> tuple[dic
         masks["test"][members[:num_test]] = True
         masks["val"][members[num_test : num_test + num_val]] = True
         masks["train"][members[num_test + num_val :]] = True
+    if not masks["test"].any():
+        raise InvalidFeatureError(
+            f"Some nodes must be left for the test, and one of every class for training. Got {int((y >= 0).sum())} "
+            f"labelled nodes of {len(classes)} classes, which leaves none for --test-share {shares.test}. Check that "
+            "the labels are classes, label more nodes, or name the parts yourself with --split."
+        )
     kept = 1 - shares.val - shares.test
     protocol = f"random split by class, {kept:.0%} / {shares.val:.0%} / {shares.test:.0%}, split seed {shares.seed}"
     return masks, protocol

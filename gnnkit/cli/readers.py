@@ -51,11 +51,11 @@ def read(files: Files) -> tuple[Graph, NodeTable]:
         )
     if files.edges is not None:
         return _read_edge_list(files)
-    for option in ("nodes", "source", "target", "id"):
-        if getattr(files, option) is not None:
+    for option in ("nodes", "source", "target", "id", "directed"):
+        if getattr(files, option) not in (None, False):
             raise InvalidArgumentError(
                 f"--{option} belongs to an edge list. Got --{option} without --edges. "
-                "Add --edges FILE, or drop it: a graph file names its own nodes."
+                "Add --edges FILE, or drop it: a graph file names its own nodes and directions."
             )
     assert files.graph is not None
     return _read_graph_file(Path(files.graph), files.weight)
@@ -110,6 +110,11 @@ def _node_table(files: Files, senders: list[Any], receivers: list[Any]) -> NodeT
     if files.nodes is None:
         names = dict.fromkeys(name for pair in zip(senders, receivers) for name in pair if name is not None)
         assert files.edges is not None
+        if files.id is not None:
+            raise InvalidArgumentError(
+                f"--id names a column of a table of nodes. Got --id {files.id} without --nodes. Add --nodes FILE, or "
+                "drop it: without a table the nodes are the ends of the edges."
+            )
         return NodeTable(list(names), {}, f"{files.edges.name} (no --nodes)")
     table = read_csv(files.nodes)
     if files.id is None:

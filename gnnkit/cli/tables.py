@@ -58,7 +58,7 @@ class NodeTable:
             bad = fill_numbers(values[:, place], self.column(name))
             if bad is not None:
                 raise InvalidFeatureError(
-                    f"A feature must be a number for every node. Node {self.names[bad]!r} has "
+                    f"A feature must be a number (below 3.4e38) for every node. Node {self.names[bad]!r} has "
                     f"{_shown(self.columns[name][bad])} in the column {name!r} of {self.where}. Fill it in, leave the "
                     "column out of --features, or name it in --one-hot if it holds categories."
                 )
@@ -140,7 +140,17 @@ def read_csv(path: Path) -> dict[str, list[Any]]:
         raise FileFormatError(
             f"A table must be text in UTF-8. '{path}' is not (byte {error.start}). Save it again as CSV, UTF-8."
         ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
+        return _columns(reader, path)
+    except csv.Error as error:
+        raise FileFormatError(
+            f"A table must be plain CSV. '{path}' is not, near line {reader.line_num} ({error}). Look for a quotation "
+            "mark that is never closed, or a value that is no value."
+        ) from error
+
+
+def _columns(reader: Any, path: Path) -> dict[str, list[Any]]:
     header = [name.strip() for name in next(reader, [])]
     if not header or len(set(header)) != len(header) or "" in header:
         raise FileFormatError(
@@ -163,13 +173,15 @@ def read_csv(path: Path) -> dict[str, list[Any]]:
 
 def fill_numbers(out: np.ndarray, column: list[Any]) -> int | None:
     """Write a column of raw values into ``out`` [num_rows]; return the first row that is no finite number, or None."""
-    try:
-        out[:] = column
-        if np.isfinite(out).all():
-            return None
-    except (TypeError, ValueError):
-        pass
-    return next(k for k, value in enumerate(column) if not _is_number(value))
+    with np.errstate(over="ignore"):
+        try:
+            out[:] = column
+            if np.isfinite(out).all():
+                return None
+        except (TypeError, ValueError, OverflowError):
+            pass
+        # A number may also be too large for the dtype.
+        return next(k for k, v in enumerate(column) if not (_is_number(v) and np.isfinite(out.dtype.type(float(v)))))
 
 
 def _shown(value: Any) -> str:
@@ -179,7 +191,7 @@ def _shown(value: Any) -> str:
 def _is_number(value: Any) -> bool:
     try:
         return math.isfinite(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

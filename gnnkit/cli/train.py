@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -107,6 +108,10 @@ def train(
     """
     check_writable(save, plot, predictions, json, checkpoint)
     check_picture(plot)
+    if save is not None and save.suffix.lower() != ".safetensors":
+        raise InvalidArgumentError(
+            f"A model is written as .safetensors, by which it is known later. Got --save '{save}'. Change its ending."
+        )
     if resume and checkpoint is None:
         raise InvalidArgumentError(
             "--resume goes on from a checkpoint. Got no --checkpoint. Add --checkpoint FILE, the file of the first run."
@@ -145,7 +150,7 @@ def train(
         tell(f"{what:<9} {path}")
     tell(outcome.next_steps(problem, model, save=save, predicted=predictions is not None, several=seeds > 1))
     if report.interrupted:
-        more = f" Go on with: --checkpoint {checkpoint} --resume" if checkpoint is not None else ""
+        more = f" Go on with: --checkpoint {quote(str(checkpoint))} --resume" if checkpoint is not None else ""
         note(f"Stopped by Ctrl-C; the best weights so far were kept.{more}")
         raise typer.Exit(INTERRUPTED)
 

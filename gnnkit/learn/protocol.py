@@ -206,7 +206,7 @@ def run_seeds(
         if history.best_epoch < 0:
             raise TrainingError(
                 f"A report reads the test accuracy at the best validation epoch. Seed {seed} has none in "
-                f"{len(history)} epochs: the validation loss was never finite, or epochs is 0. Lower lr, or train longer."
+                f"{len(history)} epochs: validation was never finite, or epochs is 0. Lower lr, or train longer."
             )
         report.histories.append(history)
         report.accuracies.append(history.best["test_accuracy"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -191,6 +192,14 @@ def test_resume_gives_the_bits_of_an_uninterrupted_run(folder: Path) -> None:
         ("train --edges edges.csv --source u --target v --label y", "must be in edges.csv (no --nodes)"),
         ("train --edges edges.csv --source u --target v --nodes nodes.csv", "without --id"),
         ("train --edges edges.csv --source u --target v --nodes nodes.csv --id job", "as row 1 does"),
+        ("train --edges edges.csv --source u --target v --id name --label y", "Got --id name without --nodes"),
+        ("train club.graphml --label club --features age --directed", "Got --directed without --edges"),
+        ("train karate --scale l1", "A data set has its own features"),
+        ("train karate --split-seed 3", "has a published split. Got --val-share 0.2"),
+        ("train club.graphml --label club --features age --val-share 0 --patience 3", "Got patience=3 and no valid"),
+        ("train club.graphml --label club --features age --test-share 0.01", "Some nodes must be left for the test"),
+        ("train karate --predictions -  --json -", "Stdout holds one result"),
+        ("train karate --save model.pt", "written as .safetensors"),
         ("info missing.safetensors", "does not exist"),
         ("info club.png", "does not exist"),
         ("predict missing.safetensors karate", "does not exist"),
@@ -198,7 +207,7 @@ def test_resume_gives_the_bits_of_an_uninterrupted_run(folder: Path) -> None:
 )  # fmt: skip
 def test_a_mistake_is_one_clear_message_and_writes_nothing(folder: Path, line: str, text: str) -> None:
     if line.startswith("train"):
-        line += " --save m.safetensors --json out.json --plot curve.png"
+        line = line.replace("train", "train --save m.safetensors --json out.json --plot curve.png", 1)
     result = gnnkit(line)
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ") and text in result.stderr
@@ -250,10 +259,42 @@ def test_a_model_meets_only_a_graph_it_fits(folder: Path) -> None:
         ("predict known.safetensors cora", "34"),
         ("predict own.safetensors karate", "makes its features from the columns of a file"),
         ("predict own.safetensors", "A graph to predict on must be named"),
+        ("predict known.safetensors karate --nodes nodes.csv", "Drop them, or name a file"),
+        ("predict known.safetensors karate --label club", "Drop them, or name a file"),
+        ("predict own.safetensors club.graphml --weight weight", "This one did not, and got --weight weight"),
+        ("predict own.safetensors club.graphml --directed", "Got --directed without --edges"),
     ):
         result = gnnkit(f"{line} --out p.csv")
         assert result.exit_code == 2 and text in result.stderr, result.output
     assert not (folder / "p.csv").exists()
+
+
+def test_names_are_shown_as_they_are(folder: Path) -> None:
+    (folder / "odd.csv").write_text("id,mood\na,:smile: [red]\n")
+    assert ":smile: [red]" in works("info odd.csv")
+
+
+def test_commands_to_try_next_can_be_pasted(folder: Path) -> None:
+    (folder / "my club.graphml").write_bytes((folder / "club.graphml").read_bytes())
+    line = ["train", "my club.graphml", *CLUB.split(), "--epochs", "3", "--save", "für mich.safetensors"]
+    text = CliRunner().invoke(app, line).stdout
+    assert "gnnkit predict 'für mich.safetensors' 'my club.graphml' --out" in text
+    command = next(row for row in text.splitlines() if row.startswith("  gnnkit predict"))
+    result = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert result.exit_code == 0, result.output
+
+
+def test_another_rate_or_split_is_not_resumed(folder: Path) -> None:
+    line = f"train club.graphml {CLUB} --epochs 5 --checkpoint run.safetensors"
+    works(line)
+    for other, text in (
+        ("--lr 0.5", "disagrees about: lr; it has lr 0.01, and this run lr 0.5"),
+        ("--split-seed 1", "disagrees about: training data"),
+        ("--seed 1", "disagrees about: random_state"),
+    ):
+        result = gnnkit(f"{line} --resume {other} --json out.json")
+        assert result.exit_code == 2 and text in result.stderr, result.output
+    assert new_files(folder) == {"run.safetensors"}
 
 
 def process(line: str, folder: Path, **options: object) -> subprocess.Popen[str]:

@@ -47,6 +47,9 @@ def test_numbers_are_float32_and_a_hole_is_named() -> None:
         TABLE.numbers(["gap"])
     with pytest.raises(InvalidFeatureError, match="Node 'y' has 'nan'"):
         NodeTable(["x", "y"], {"a": ["1", "nan"]}, "t.csv").numbers(["a"])
+    for large in ("1e39", 10**400, 1e300):  # more than float32, or than a float at all
+        with pytest.raises(InvalidFeatureError, match=r"a number \(below 3.4e38\) for every node. Node 'y'"):
+            NodeTable(["x", "y"], {"a": ["1", large]}, "t.csv").numbers(["a"])
 
 
 def test_categories_are_sorted_numbers_by_size() -> None:
@@ -195,3 +198,18 @@ def test_random_masks_are_disjoint_by_class_and_seeded() -> None:
     again, _ = random_masks(y, ["a", "b", "c"], Shares(0.2, 0.2, 3))
     other, _ = random_masks(y, ["a", "b", "c"], Shares(0.2, 0.2, 4))
     assert (again["test"] == masks["test"]).all() and (other["test"] != masks["test"]).any()
+
+
+def test_a_table_that_is_no_csv_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,"' + "x" * 200_000)  # as after a quotation mark that is never closed
+    with pytest.raises(FileFormatError, match=r"A table must be plain CSV. .* near line 2 \(field larger"):
+        read_csv(path)
+    tabs = tmp_path / "T.TSV"
+    tabs.write_text("a\tb\n1\t2\n")
+    assert read_csv(tabs) == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_random_split_without_test_nodes_is_refused() -> None:
+    with pytest.raises(InvalidFeatureError, match="Got 4 labelled nodes of 4 classes, which leaves none"):
+        random_masks(np.arange(4), list("abcd"), Shares())
