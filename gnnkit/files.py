@@ -79,7 +79,7 @@ def read_bytes(path: str | os.PathLike[str], *, purpose: str = "file") -> bytes:
     Raises
     ------
     FileMissingError
-        If there is no such file, or it is a folder.
+        If there is no such file, it is a folder, or it may not be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -88,7 +88,13 @@ def read_bytes(path: str | os.PathLike[str], *, purpose: str = "file") -> bytes:
             f"A {purpose} must exist before it can be read. '{path}' {came}. "
             f"Check the name, and that the path is relative to the folder you work in ('{Path.cwd()}')."
         )
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileMissingError(
+            f"A {purpose} must be readable. '{path}' could not be read ({error.strerror or error}). "
+            "Check its permissions, or copy it again."
+        ) from error
 
 
 def _existing_mode(path: Path) -> int | None:

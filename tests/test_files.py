@@ -106,3 +106,14 @@ def test_read_bytes(tmp_path):
         read_bytes("none.bin", purpose="model file")
     with pytest.raises(FileMissingError, match="is a folder"):
         read_bytes(tmp_path)
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"abc")
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)  # root, as in a container, may read everything
+    with pytest.raises(FileMissingError, match=r"must be readable. .*could not be read \(Permission denied\)"):
+        read_bytes(tmp_path / "a")

@@ -265,7 +265,14 @@ def test_a_file_whose_counts_are_not_those_of_the_card_is_refused(
         gk.datasets.load("toy")
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"text", npz(y=LABELS), upstream()[:300]])
+def npy() -> bytes:
+    """One bare array, as numpy.save writes it."""
+    buffer = io.BytesIO()
+    np.save(buffer, LABELS)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"text", npz(y=LABELS), upstream()[:300], npy()])
 def test_a_file_that_is_no_such_npz_is_named(data: bytes) -> None:
     for layout in ("gnnkit", "gnn-benchmark"):
         with pytest.raises(FileFormatError, match=r"'it\.npz' must be an npz file in the layout"):
