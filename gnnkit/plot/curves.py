@@ -46,7 +46,7 @@ def training_curve(history: History, path: PathLike | None = None, *, title: str
         raise InvalidArgumentError("A training curve needs at least one epoch. The history has none. Train first.")
     measures = ["loss", *dict.fromkeys(name.split("_", 1)[1] for name in history if _is_metric(name))]
     figure, axes = new_figure(4.6 * len(measures) + 0.4, 3.6, panels=len(measures))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold", parse_math=False)
     for axis, measure in zip(axes, measures):
         _panel(axis, history, measure)
     axes[0].legend(frameon=False, fontsize=9)
@@ -65,7 +65,8 @@ def _panel(axis: Any, history: History, measure: str) -> None:
         if name in history:
             points = [(epoch, value) for epoch, value in enumerate(history[name]) if not math.isnan(value)]
             marker = "o" if len(points) == 1 else None  # one epoch would be an invisible line
-            axis.plot(*zip(*points), line, color=colour, linewidth=1.6, label=label, marker=marker)
+            epochs, values = zip(*points) if points else ((), ())
+            axis.plot(epochs, values, line, color=colour, linewidth=1.6, label=label, marker=marker)
     axis.set_xlabel("epoch", fontsize=9, color=INK)
     best = history.best_epoch
     if 0 <= best < len(history):

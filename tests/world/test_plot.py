@@ -61,6 +61,13 @@ def test_training_curve_draws_every_set_and_the_best_epoch(tmp_path):
         gk.plot.training_curve(History())
 
 
+def test_training_curve_of_a_column_without_numbers_and_a_title_with_dollars(tmp_path):
+    never = History()
+    never.append({"train_loss": 1.0, "val_loss": float("nan")})
+    gk.plot.training_curve(never, tmp_path / "curve.png", title=r"gcn on a$\b$.graphml")
+    assert (tmp_path / "curve.png").read_bytes().startswith(PNG)
+
+
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_formats_by_ending(tmp_path, ending):
     gk.plot.training_curve(history(), tmp_path / f"curve.{ending}")
