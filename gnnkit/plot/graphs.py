@@ -222,9 +222,7 @@ def _drawn_edges(graph: Graph, kept: NDArray[np.int64]) -> tuple[NDArray[Any], N
     return a, b, directed and len(a) <= _ARROWS
 
 
-def _draw_edges(
-    axis: Any, position: NDArray[Any], a: NDArray[Any], b: NDArray[Any], arrows: bool, size: float
-) -> None:
+def _draw_edges(axis: Any, position: NDArray[Any], a: NDArray[Any], b: NDArray[Any], arrows: bool, size: float) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.patches import FancyArrowPatch
 
@@ -233,8 +231,15 @@ def _draw_edges(
         for s, r in zip(a, b):
             axis.add_patch(
                 FancyArrowPatch(
-                    position[s], position[r], arrowstyle="-|>", mutation_scale=9, shrinkA=radius, shrinkB=radius,
-                    color=FAINT, linewidth=0.9, zorder=1,
+                    position[s],
+                    position[r],
+                    arrowstyle="-|>",
+                    mutation_scale=9,
+                    shrinkA=radius,
+                    shrinkB=radius,
+                    color=FAINT,
+                    linewidth=0.9,
+                    zorder=1,
                 )
             )
     elif len(a):
