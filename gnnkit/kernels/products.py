@@ -22,8 +22,13 @@ from gnnkit.kernels.parallel import run_chunks
 
 # Multiplications from which BLAS may use several threads (OpenBLAS: 2**18): smaller products are left to it whole.
 LARGE = 1 << 17
-# Multiplications of a piece: some 0.3 ms, long beside waking a thread, short beside the whole.
-PIECE = 1 << 24
+# Multiplications of a piece: some 0.7 ms, long beside waking a thread. A large product has at least 8 pieces if that
+# leaves each 256 rows: BLAS packs the other factor anew for every piece, which shorter pieces would not pay back.
+PIECE = 1 << 25
+PIECES = 8
+SHORTEST = 256
+# Multiplications that one thread does in less time than waking another takes.
+WHOLE = 1 << 22
 # Largest result of which several partial ones are held at once: together they stay below the size of the factors.
 PARTIAL = 1 << 18
 
@@ -118,16 +123,19 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     if work < LARGE or inner != len(b) or a.dtype not in FAST_FLOATS:
         return np.matmul(a, b)
     with single_threaded_blas():
+        if work < WHOLE:
+            return np.matmul(a, b)
         if inner > 4 * rows and rows * columns <= PARTIAL:
-            return _cut_inner(a, b, _step(4 * PIECE, rows * columns, inner))
+            return _cut_inner(a, b, _step(rows * columns, inner))
         if inner > 4 * rows and columns > rows:
-            return _cut_columns(a, b, _step(PIECE, inner * rows, columns))
-        return _cut_rows(a, b, _step(PIECE, inner * columns, rows))
+            return _cut_columns(a, b, _step(inner * rows, columns))
+        return _cut_rows(a, b, _step(inner * columns, rows))
 
 
-def _step(piece: int, work: int, length: int) -> int:
-    """Length of a piece: a multiple of 64, so that BLAS's own tiles are full."""
-    return min(max(piece // work // 64 * 64, 64), length)
+def _step(work: int, length: int) -> int:
+    """Length of a piece, of ``work`` multiplications per unit: a multiple of 64, so that BLAS's own tiles are full."""
+    wanted = min(PIECE // work, length // PIECES) // 64 * 64
+    return min(max(wanted, SHORTEST), length)
 
 
 def _cut_rows(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
