@@ -44,8 +44,8 @@ def resolve_metrics(metrics: str | Metric | Sequence[str | Metric] | None, defau
     """The metrics asked for, or those of the loss."""
     if metrics is None:
         metrics = default
-    if isinstance(metrics, str | Metric):
-        metrics = (metrics,)
+    if isinstance(metrics, str | Metric) or callable(metrics):  # a bare function is refused by its own message
+        return [resolve_metric(metrics)]  # type: ignore[arg-type]
     return [resolve_metric(metric) for metric in metrics]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gnnkit import nn
 from gnnkit.autodiff import take_rows
-from gnnkit.errors import InvalidArgumentError, TrainingError, unknown_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, TrainingError, unknown_name
 from gnnkit.kernels import keep_freed_memory
 from gnnkit.learn.checkpoint import Checkpoint
 from gnnkit.learn.evaluation import Evaluator, Loss, cast_target, read_output, resolve_loss, resolve_metrics
@@ -27,6 +27,7 @@ from gnnkit.learn.settings import check_same, describe_run
 from gnnkit.learn.stopping import EarlyStopping
 from gnnkit.learn.tasks import Task, as_epochs, as_tasks
 
+_COLUMNS = {"validation": "val", "test": "test"}  # argument -> beginning of its history columns
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
@@ -132,10 +133,16 @@ def fit(
     >>> len(history), history.best["val_accuracy"]
     (30, 1.0)
     """
-    if epochs < 0 or eval_every < 1:
+    whole = all(isinstance(count, int | np.integer) for count in (epochs, eval_every))
+    if not whole or epochs < 0 or eval_every < 1:
         raise InvalidArgumentError(
-            f"epochs is at least 0 and eval_every at least 1. Got epochs={epochs}, eval_every={eval_every}. "
+            f"epochs is a whole number, at least 0, and eval_every at least 1. Got {epochs=}, {eval_every=}. "
             "Pass for example epochs=200, eval_every=1."
+        )
+    if schedule is not None and not callable(schedule):
+        raise DTypeError(
+            f"schedule is a function of the optimiser. Got {schedule!r}. "
+            "Pass for example schedule=lambda optimizer: gk.nn.CosineLR(optimizer, epochs=200)."
         )
     if isinstance(checkpoint, str | os.PathLike):
         checkpoint = Checkpoint(checkpoint)
@@ -146,7 +153,8 @@ def fit(
     batches = as_epochs(train, "train")
     loss_function, default_metrics = resolve_loss(loss)
     chosen = resolve_metrics(metrics, default_metrics)
-    sets = {n: as_tasks(s, n) for n, s in (("val", validation), ("test", test)) if s is not None}
+    given = {"validation": validation, "test": test}
+    sets = {_COLUMNS[name]: as_tasks(data, name) for name, data in given.items() if data is not None}
     evaluator = Evaluator(sets, loss_function, chosen)
     stopping = _stopping_rule(monitor, patience, chosen, has_validation="val" in sets)
     data_rng = _seed(model, random_state, reset=reset)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError, unknown_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, unknown_name
 
 
 def _pair(y_true: ArrayLike, y_other: ArrayLike, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -27,6 +27,11 @@ def _pair(y_true: ArrayLike, y_other: ArrayLike, name: str) -> tuple[NDArray[Any
     if true.size == 0:
         raise InvalidArgumentError(
             f"{name} needs at least one row. Got empty arrays of shape {true.shape}. Check the mask or the split."
+        )
+    if (true.dtype.kind in "US") != (other.dtype.kind in "US") and "O" not in (true.dtype.kind, other.dtype.kind):
+        raise DTypeError(
+            f"{name} compares texts with texts or numbers with numbers. Got y_true of dtype {true.dtype} and "
+            f"predictions of dtype {other.dtype}. Convert one of them: y.astype(str)."
         )
     return true, other
 
@@ -294,6 +299,11 @@ def resolve_metric(metric: str | Metric) -> Metric:
     """The metric of that name; a :class:`Metric` of your own passes through."""
     if isinstance(metric, Metric):
         return metric
+    if not isinstance(metric, str):
+        raise DTypeError(
+            f"A metric is a name or a gk.learn.Metric. Got {type(metric).__name__}. Say what a function needs: "
+            'gk.learn.Metric("name", function, "classes", True).'
+        )
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
     return METRICS[metric]

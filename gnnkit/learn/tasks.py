@@ -152,6 +152,8 @@ class GraphBatches:
         shuffle: bool = True,
         level: str = "graphs",
     ) -> None:
+        if level not in LEVELS:
+            raise unknown_name("level", level, LEVELS)
         self.graphs = list(graphs)
         self.target: list[Any] = list(np.asarray(target)) if level == "graphs" else [np.asarray(t) for t in target]  # type: ignore[union-attr, arg-type]
         if len(self.graphs) != len(self.target) or not self.graphs:
@@ -159,9 +161,10 @@ class GraphBatches:
                 f"Every graph has one target and there is at least one graph. Got {len(self.graphs)} graphs and "
                 f"{len(self.target)} targets. Pass two sequences of the same length."
             )
-        if batch_size < 1:
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise InvalidArgumentError(
-                f"batch_size is at least 1. Got {batch_size}. Pass batch_size={len(self.graphs)} for a single batch."
+                f"batch_size is a whole number, at least 1. Got {batch_size!r}. "
+                f"Pass batch_size={len(self.graphs)} for a single batch."
             )
         self.batch_size, self.shuffle, self.level = batch_size, shuffle, level
         self._kept: list[Task] | None = None

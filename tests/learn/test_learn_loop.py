@@ -335,8 +335,19 @@ def test_fit_refuses_what_does_not_fit():
         fit(gk.nn.Sequential(gk.nn.Linear(12, 2), gk.nn.Lambda(lambda g: g.x[:1])), train)
     with pytest.raises(InvalidArgumentError, match="resume=True goes on from a checkpoint"):
         fit(network(), train, resume=True)
-    with pytest.raises(InvalidArgumentError, match="epochs is at least 0"):
-        fit(network(), train, epochs=-1)
+    for wrong in (-1, 2.5, "3"):
+        with pytest.raises(InvalidArgumentError, match="epochs is a whole number, at least 0"):
+            fit(network(), train, epochs=wrong)
+    with pytest.raises(DTypeError, match=r"schedule is a function of the optimiser. Got 'cosine'"):
+        fit(network(), train, schedule="cosine")
+    with pytest.raises(DTypeError, match=r"A metric is a name or a gk.learn.Metric. Got function"):
+        fit(network(), train, validation=val, metrics=lambda y, p: 1.0)
+    with pytest.raises(DTypeError, match=r"validation is a gk.learn.Task"):
+        fit(network(), train, validation=train.graph)
+    with pytest.raises(UnknownNameError, match="Did you mean 'graphs'"):
+        GraphBatches([gk.path(2)], [0], level="graph")
+    with pytest.raises(InvalidArgumentError, match=r"batch_size is a whole number, at least 1. Got 2.5"):
+        GraphBatches([gk.path(2)], [0], batch_size=2.5)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_best_weights():

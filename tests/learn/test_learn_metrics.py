@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownNameError
+from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownNameError
 from gnnkit.learn import metrics as M
 
 sk = pytest.importorskip("sklearn.metrics")
@@ -78,6 +78,13 @@ def test_unequal_shapes_and_empty_input_are_refused(name):
         metric(np.zeros(3), np.zeros((3, 1)))
     with pytest.raises(InvalidArgumentError, match="at least one row"):
         metric(np.zeros(0), np.zeros(0))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1"])
+def test_texts_are_not_compared_with_numbers(name):
+    with pytest.raises(DTypeError, match="texts with texts or numbers with numbers"):
+        getattr(M, name)([0, 1], ["0", "1"])
+    assert getattr(M, name)(np.array(["a", "b"], dtype=object), ["a", "b"]) == 1.0
 
 
 def test_undefined_ranking_metrics_say_so():
