@@ -81,6 +81,11 @@ def draw_graph(
         axis.text(0.5, 0.5, "no nodes", ha="center", va="center", color=FAINT, transform=axis.transAxes)
         return finish(figure, path)
     kept = _kept_nodes(graph, max_nodes)
+    if not isinstance(labels, bool | None) and len(labels) != graph.num_nodes:
+        raise ShapeError(
+            f"labels has one text for each of the {graph.num_nodes} nodes. Got {len(labels)}. Pass a text for every "
+            "node, '' for none."
+        )
     position = _positions(graph, kept, layout, rng)
     senders, receivers, directed = _drawn_edges(graph, kept)
     size = _point_size(scale, len(kept), labels)
@@ -170,6 +175,12 @@ def _positions(graph: Graph, kept: NDArray[np.int64], layout: Any, rng: int) -> 
         placed = nx.spring_layout(drawn, seed=rng, iterations=100)
     else:
         placed = getattr(nx, f"{layout}_layout")(drawn)
+    missing = [node for node in range(len(kept)) if node not in placed]
+    if missing:
+        raise InvalidArgumentError(
+            f"A layout gives a position to every node 0 .. {len(kept) - 1}. Got none for node {missing[0]}. "
+            "Return a dict with all nodes of the graph it is given."
+        )
     return np.array([placed[node] for node in range(len(kept))], dtype=float).reshape(-1, 2)
 
 
@@ -262,6 +273,6 @@ def _write_labels(
     for (x, y), text in zip(position, texts):
         # A white outline keeps dark letters readable on every colour.
         axis.text(
-            x, y, text, ha="center", va="center", fontsize=8, color=INK, zorder=5,
+            x, y, text, ha="center", va="center", fontsize=8, color=INK, zorder=5, parse_math=False,
             path_effects=[withStroke(linewidth=1.4, foreground=PAPER)],
         )  # fmt: skip

@@ -55,7 +55,7 @@ def canvas(ax: Any, width: float, height: float) -> tuple[Figure, Any, float]:
 
 def plain_axes(axis: Any, title: str = "") -> None:
     """An axis with a title to the left, light lines and no box: for curves."""
-    axis.set_title(title, loc="left", fontsize=11, color=INK)
+    axis.set_title(title, loc="left", fontsize=11, color=INK, parse_math=False)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(True, color="#E6E6E6", linewidth=0.8)
     axis.set_axisbelow(True)
@@ -64,7 +64,7 @@ def plain_axes(axis: Any, title: str = "") -> None:
 
 def bare_axes(axis: Any, title: str = "", *, equal: bool = True) -> None:
     """An axis without ticks: for drawings, where the coordinates mean nothing."""
-    axis.set_title(title, loc="left", fontsize=11, color=INK)
+    axis.set_title(title, loc="left", fontsize=11, color=INK, parse_math=False)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
@@ -166,7 +166,9 @@ def side_legend(axis: Any, entries: list[tuple[str, Any, str]], *, title: str = 
         Line2D([], [], linestyle="", marker=marker, markersize=8, color=colour, markeredgecolor=PAPER, label=text)
         for text, colour, marker in entries
     ]
-    axis.legend(
+    legend = axis.legend(
         handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9, handletextpad=0.4,
         title=title or None, title_fontsize=9, ncols=1 + (len(handles) - 1) // 25,
     )  # fmt: skip
+    for text in legend.get_texts():  # a class may be called "$5 to $10"
+        text.set_parse_math(False)

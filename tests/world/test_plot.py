@@ -135,6 +135,19 @@ def test_many_classes_differ_in_shape_too():
     assert len({tuple(c.get_paths()[0].vertices.ravel()) for c in figure.axes[0].collections}) >= 3
 
 
+def test_names_with_dollars_are_not_formulas(tmp_path):
+    odd = [r"$\x$", "$5 to $10"]
+    gk.plot.draw_graph(gk.path(2), tmp_path / "a.png", color=[0, 1], labels=odd, class_names=odd, title=odd[0])
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+
+
+def test_labels_and_layouts_that_leave_nodes_out():
+    with pytest.raises(ShapeError, match=r"one text for each of the 3 nodes. Got 1"):
+        gk.plot.draw_graph(gk.path(3), labels=["a"])
+    with pytest.raises(InvalidArgumentError, match="Got none for node 1"):
+        gk.plot.draw_graph(gk.path(2), layout=lambda drawn: {0: (0.0, 0.0)})
+
+
 def test_colours_of_the_wrong_shape():
     with pytest.raises(ShapeError, match=r"color has one entry for each of the 3 nodes. Got shape \(2,\)"):
         gk.plot.draw_graph(gk.path(3), color=[0, 1])
