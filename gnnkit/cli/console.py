@@ -44,7 +44,7 @@ def fails_clearly(command: Command) -> Command:
             typer.echo(str(error), err=True)
             raise typer.Exit(USER_ERROR) from None
         except KeyboardInterrupt:
-            note("Stopped. Nothing was written.")
+            note("Stopped before the end. No file is half-written.")  # some may be written already
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `gnnkit ... | head`: the reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

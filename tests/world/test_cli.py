@@ -325,3 +325,15 @@ def test_ctrl_c_keeps_the_best_weights(folder: Path) -> None:
     assert running.returncode == 130, err
     assert "Accuracy" in out and "Stopped by Ctrl-C" in err and "--resume" in err and "Traceback" not in err
     assert "GCNConv" in works("info m.safetensors")
+
+
+def test_ctrl_c_between_two_outputs_claims_nothing_that_is_not_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnnkit.plot.training_curve", press)
+    result = gnnkit("train karate --epochs 3 --save m.safetensors --plot curve.png")
+    assert result.exit_code == 130 and "No file is half-written" in result.stderr
+    assert "Nothing was written" not in result.stderr and new_files(folder) == {"m.safetensors"}
