@@ -59,7 +59,11 @@ IdOption = Annotated[
 ]
 DirectedOption = Annotated[
     bool,
-    typer.Option("--directed", help="Edge list: keep each edge one way, source to target.", rich_help_panel=OWN),
+    typer.Option(
+        "--directed",
+        help="Edge list: keep each edge one way, source to target; else missing reverses are added.",
+        rich_help_panel=OWN,
+    ),
 ]
 WeightOption = Annotated[
     str | None,

@@ -15,7 +15,7 @@ import numpy as np
 from gnnkit.cli.tables import NodeTable, fill_numbers, read_csv, unknown_column
 from gnnkit.errors import FileFormatError, InvalidArgumentError, InvalidFeatureError, InvalidGraphError
 from gnnkit.files import read_bytes
-from gnnkit.graph import Graph, from_edges, from_networkx
+from gnnkit.graph import Graph, from_edges, from_networkx, transforms
 
 GRAPH_SUFFIXES = (".graphml", ".gml", ".gexf")
 
@@ -101,9 +101,15 @@ def _read_edge_list(files: Files) -> tuple[Graph, NodeTable]:
         _places(receivers, nodes, files.edges, files.target),
         num_nodes=len(nodes.names),
         edges=fields,
-        undirected=not files.directed,
     )
-    return graph, nodes
+    # Only the reverses that are missing: many lists hold both directions already, and an edge must not count twice.
+    try:
+        return (graph if files.directed else transforms.to_undirected(graph)), nodes
+    except InvalidFeatureError as error:
+        raise InvalidFeatureError(
+            f"An undirected edge has one weight. '{files.edges}' gives the two directions of an edge different values in "
+            f"the column {files.weight!r}. Add --directed, or make them equal."
+        ) from error
 
 
 def _node_table(files: Files, senders: list[Any], receivers: list[Any]) -> NodeTable:

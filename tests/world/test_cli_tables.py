@@ -112,6 +112,12 @@ def test_an_edge_list_is_undirected_unless_told(tmp_path: Path) -> None:
     assert found == [(0, 0, 3.0), (0, 1, 2.0), (1, 0, 2.0)]
     directed, _ = read(Files(**{**vars(files), "directed": True}))
     assert directed.num_edges == 2
+    both = edge_list(tmp_path, "u,v,w\na,b,2\nb,a,2\nb,b,3\n", "id,y\nb,1\na,0\n", weight="w")
+    senders, receivers, fields = read(both)[0].to_edges()  # not: every edge twice
+    assert sorted(zip(senders.tolist(), receivers.tolist(), fields["weight"].tolist())) == found
+    unlike = edge_list(tmp_path, "u,v,w\na,b,2\nb,a,5\n", "id,y\nb,1\na,0\n", weight="w")
+    with pytest.raises(InvalidFeatureError, match=r"different values in the column 'w'. Add --directed"):
+        read(unlike)
 
 
 def test_without_a_node_table_the_nodes_are_the_names_in_the_edges(tmp_path: Path) -> None:
