@@ -52,7 +52,7 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
     ),
     "citation_table": (
         ["--models", "sgc", "--datasets", "cora", "--seeds", "1", "--epochs", "3", "--jobs", "1"],
-        ["| sgc | cora |", "Protocols:"],
+        ["| sgc | cora |", "Protocols"],
         [],
     ),
 }
