@@ -107,8 +107,8 @@ def _read_edge_list(files: Files) -> tuple[Graph, NodeTable]:
         return (graph if files.directed else transforms.to_undirected(graph)), nodes
     except InvalidFeatureError as error:
         raise InvalidFeatureError(
-            f"An undirected edge has one weight. '{files.edges}' gives the two directions of an edge different values in "
-            f"the column {files.weight!r}. Add --directed, or make them equal."
+            f"An undirected edge has one weight. '{files.edges}' gives the two directions of an edge different values "
+            f"in the column {files.weight!r}. Add --directed, or make them equal."
         ) from error
 
 
