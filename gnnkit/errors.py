@@ -95,9 +95,7 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     """
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    advice = (
-        f"Did you mean {' or '.join(repr(c) for c in close)}?" if close else "Choose one of these names."
-    )
+    advice = f"Did you mean {' or '.join(repr(c) for c in close)}?" if close else "Choose one of these names."
     article = "An" if kind[:1].lower() in "aeiou" else "A"
     return UnknownNameError(f"{article} {kind} must be one of: {', '.join(names)}. Got {name!r}. {advice}")
 
@@ -105,6 +103,5 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
 def require_package(package: str, extra: str, purpose: str) -> MissingDependencyError:
     """Return the error for a missing optional ``package`` that ``purpose`` needs (extra: ``gnnkit[extra]``)."""
     return MissingDependencyError(
-        f"{purpose} needs the package {package!r}. It is not installed. "
-        f"Install it with: pip install 'gnnkit[{extra}]'"
+        f"{purpose} needs the package {package!r}. It is not installed. Install it with: pip install 'gnnkit[{extra}]'"
     )

@@ -250,9 +250,7 @@ def _read(
     return read_fields(available, selection, get, level=level, dtype=dtype)
 
 
-def _columns(
-    fields: dict[str, Any], origin: Origin, level: str, first: dict[Hashable, Any]
-) -> dict[Hashable, Any]:
+def _columns(fields: dict[str, Any], origin: Origin, level: str, first: dict[Hashable, Any]) -> dict[Hashable, Any]:
     """Columns of the table: those that are given, then the fields."""
     out = dict(first)
     columns = origin.columns.get(level, {})
