@@ -76,6 +76,8 @@ def show_model(path: Path) -> None:
 
 
 def _training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    from gnnkit.cli.recipe import Recipe
+
     made, runs = facts["graph"], len(facts["test_accuracy"])
     mean, std = 100 * facts["test_accuracy_mean"], 100 * facts["test_accuracy_std"]
     rows = [
@@ -87,10 +89,7 @@ def _training_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("test accuracy", f"{mean:.2f} %" if runs == 1 else f"{mean:.2f} +- {std:.2f} %, {runs} seeds"),
     ]
     if made["recipe"] is not None:
-        recipe = made["recipe"]
-        named = [*recipe["columns"], *recipe["one_hot"], *recipe["structure"]]
-        shown = ", ".join(named[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else "")
-        rows.append(("features", f"{shown} (scale: {recipe['scale']})"))
+        rows.append(("features", Recipe(**made["recipe"]).describe()))
         rows.append(("label", made["label"]))
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -12,7 +13,7 @@ from gnnkit import __version__
 from gnnkit.cli.console import write_json
 from gnnkit.cli.predictions import prediction_rows, write_csv
 from gnnkit.cli.problem import Problem
-from gnnkit.learn import Report
+from gnnkit.learn import NodeClassifier, Report
 
 
 def describe(problem: Problem, model: str, values: dict[str, Any]) -> str:
@@ -59,6 +60,13 @@ def result(report: Report, problem: Problem) -> dict[str, Any]:
     }
 
 
+def with_class_names(estimator: NodeClassifier, classes: list[str]) -> NodeClassifier:
+    """Return the estimator, which learnt codes, with the names of its classes: those that had training nodes."""
+    named = copy.copy(estimator)
+    named.classes_ = np.array(classes)[estimator.classes_]
+    return named
+
+
 def prediction_facts(problem: Problem) -> dict[str, Any]:
     """Return what ``gnnkit predict`` must know to make the same features from another file."""
     return {
@@ -82,8 +90,12 @@ def write_all(
     facts, written = result(report, problem), {}
     best = report.best
     assert best is not None
+    named = with_class_names(best, problem.classes)
     if save is not None:
-        best.save(save, metadata={"gnnkit.cli": {**facts, "graph": prediction_facts(problem)}})
+        metadata: dict[str, Any] = {"gnnkit.cli": {**facts, "graph": prediction_facts(problem)}}
+        if problem.recipe is not None:  # by which learn knows that the x of a graph is not what the model takes
+            metadata["gnnkit.features"] = problem.recipe.describe()
+        named.save(save, metadata=metadata)
         written["Saved"] = save
     if plot is not None:
         from gnnkit.plot import training_curve
@@ -93,7 +105,9 @@ def write_all(
     if predictions is not None:
         names = range(problem.graph.num_nodes) if problem.node_names is None else problem.node_names
         probabilities = best.predict_proba(np.arange(problem.graph.num_nodes))
-        write_csv(predictions, prediction_rows(names, probabilities, problem.classes, problem.y))
+        write_csv(
+            predictions, prediction_rows(names, probabilities, named.classes_.tolist(), problem.classes, problem.y)
+        )
         if str(predictions) != "-":
             written["Predicted"] = predictions
     if json is not None:

@@ -68,8 +68,9 @@ def predict(
         )
     typed = Files(graph, edges, nodes, source, target, id, weight, directed)
     work, names, y, test = load_graph(typed, facts, label)
-    probabilities = NodeClassifier.load(model).predict_proba(graph=work)
-    rows = prediction_rows(names, probabilities, facts["classes"], y)
+    classifier = NodeClassifier.load(model, features_ready=True)
+    probabilities = classifier.predict_proba(graph=work)
+    rows = prediction_rows(names, probabilities, classifier.classes_.tolist(), facts["classes"], y)
     if out is not None:
         write_csv(out, rows)
     if json is not None:

@@ -11,13 +11,21 @@ import typer
 
 
 def prediction_rows(
-    names: Sequence[Hashable], probabilities: np.ndarray, classes: list[str], y: np.ndarray | None
+    names: Sequence[Hashable],
+    probabilities: np.ndarray,
+    columns: Sequence[str],
+    classes: Sequence[str],
+    y: np.ndarray | None,
 ) -> list[dict[str, Any]]:
-    """Return one dictionary per node: node, predicted, probability, and the label where there are labels."""
+    """Return one dictionary per node: node, predicted, probability, and the label where there are labels.
+
+    ``columns`` are the classes that the model tells apart, ``classes`` those that the codes ``y`` stand for.
+    """
     best = probabilities.argmax(axis=1)
     rows = []
     for k, name in enumerate(names):
-        row = {"node": name, "predicted": classes[best[k]], "probability": round(float(probabilities[k, best[k]]), 6)}
+        row: dict[str, Any] = {"node": name, "predicted": columns[best[k]]}
+        row["probability"] = round(float(probabilities[k, best[k]]), 6)
         if y is not None:
             row["label"] = classes[y[k]] if y[k] >= 0 else None
         rows.append(row)

@@ -48,6 +48,12 @@ class Recipe:
             named += [f"@identity={k}" for k in range(self.num_nodes)]
         return named
 
+    def describe(self) -> str:
+        """Say in a few words what the features are."""
+        named = [*self.columns, *self.one_hot, *self.structure]
+        shown = ", ".join(named[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else "")
+        return f"{shown} (scale: {self.scale})"
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -299,17 +299,26 @@ class NetworkEstimator(NodeEstimator):
         raise NotImplementedError
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, graph: Graph | None = None, classes: Any = ()) -> Self:
-        """Read what :meth:`save` wrote; ``graph`` is the one to predict on.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        graph: Graph | None = None,
+        classes: Any = (),
+        features_ready: bool = False,
+    ) -> Self:
+        """Read what :meth:`save` wrote; ``graph`` is the one to predict on. See :func:`load_estimator`.
 
         Raises
         ------
         FileFormatError
             If the file is damaged, or holds another estimator.
+        InvalidFeatureError
+            If ``gnnkit train`` made the features of the model from columns, and ``features_ready`` is not said.
         """
         from gnnkit.learn.files import load_estimator
 
-        loaded = load_estimator(path, graph=graph, classes=classes)
+        loaded = load_estimator(path, graph=graph, classes=classes, features_ready=features_ready)
         if not isinstance(loaded, cls):
             raise FileFormatError(
                 f"{cls.__name__}.load reads a {cls.__name__}. '{path}' holds a {type(loaded).__name__}. "

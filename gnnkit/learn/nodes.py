@@ -46,7 +46,7 @@ class NodeClassifier(ClassifierMixin, NetworkEstimator):
     Attributes
     ----------
     classes_ : array [num_classes]
-        The labels in sorted order.
+        The labels in sorted order; in the file of ``gnnkit train`` the names of the classes, in its order.
     model_ : Module
         The trained network.
     history_ : History

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import gnnkit as gk
 from gnnkit import nn
 from gnnkit.cli import app
 from gnnkit.cli.train import MODELS
+from gnnkit.errors import InvalidFeatureError
 
 CLUB = "--label club --features age,@degree --epochs 40"
 LISTS = (
@@ -267,6 +269,36 @@ def test_a_model_meets_only_a_graph_it_fits(folder: Path) -> None:
         result = gnnkit(f"{line} --out p.csv")
         assert result.exit_code == 2 and text in result.stderr, result.output
     assert not (folder / "p.csv").exists()
+
+
+def test_a_model_of_the_command_line_is_an_estimator_with_class_names(folder: Path) -> None:
+    works("train karate --epochs 30 --save m.safetensors --predictions p.csv")
+    classifier = gk.NodeClassifier.load("m.safetensors", graph=gk.datasets.load("karate"))
+    assert classifier.classes_.tolist() == ["Mr. Hi", "Officer"]
+    predicted = [row.split(",")[1] for row in (folder / "p.csv").read_text().splitlines()[1:]]
+    assert classifier.predict().tolist() == predicted
+
+
+def test_features_of_columns_are_not_taken_for_the_x_of_a_graph(folder: Path) -> None:
+    works(f"train club.graphml {CLUB} --save m.safetensors")
+    with pytest.raises(InvalidFeatureError, match=r"age, @degree \(scale: standard\).*gnnkit predict m.safetensors"):
+        gk.NodeClassifier.load("m.safetensors", graph=gk.datasets.load("karate"))
+    ready = gk.NodeClassifier.load("m.safetensors", features_ready=True)
+    assert ready.classes_.tolist() == ["Mr. Hi", "Officer"]
+
+
+def test_a_class_without_training_nodes_does_not_shift_the_names(folder: Path) -> None:
+    rows = (folder / "nodes.csv").read_text().splitlines()
+    parts = ["part", *(["train", "val", "test"][k % 3] for k in range(34))]
+    lines = [f"{row},{part}" for row, part in zip(rows, parts)]
+    cells = lines[1].split(",")
+    lines[1] = ",".join([cells[0], "Absent", *cells[2:-1], ""])  # sorts before the others, and is in no part
+    (folder / "nodes.csv").write_text("\n".join(lines) + "\n")
+    works(f"train {LISTS} --split part --save m.safetensors --predictions p.csv")
+    works("predict m.safetensors --edges edges.csv --nodes nodes.csv --out q.csv")
+    found = [row.split(",") for row in (folder / "p.csv").read_text().splitlines()[1:]]
+    assert {row[1] for row in found} == {"Mr. Hi", "Officer"} and found[0][3] == "Absent"
+    assert (folder / "p.csv").read_text() == (folder / "q.csv").read_text()
 
 
 def test_names_are_shown_as_they_are(folder: Path) -> None:
