@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from gnnkit import nn
 from gnnkit.errors import FileFormatError, InvalidFeatureError
 from gnnkit.graph import Graph
@@ -58,4 +60,7 @@ def load_estimator(
     estimator.history_ = History.from_dict(record["learnt"]["history"])
     estimator.n_features_in_ = 1
     estimator._restore(record["learnt"])
+    if "features" in record["learnt"]:
+        columns = record["learnt"]["features"]
+        estimator.feature_mean_, estimator.feature_scale_ = np.array(columns["mean"]), np.array(columns["scale"])
     return estimator

@@ -17,15 +17,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit import nn
 from gnnkit.autodiff import as_array, no_grad
-from gnnkit.errors import DTypeError, FileFormatError, InvalidArgumentError, InvalidFeatureError, ShapeError
+from gnnkit.errors import (
+    DTypeError,
+    FileFormatError,
+    InvalidArgumentError,
+    InvalidFeatureError,
+    NotFittedError,
+    ShapeError,
+    unknown_name,
+)
 from gnnkit.graph import Graph, transforms
 from gnnkit.learn.checkpoint import Checkpoint
 from gnnkit.learn.estimator import NodeEstimator
 from gnnkit.learn.history import History
 from gnnkit.learn.loop import fit as train
 from gnnkit.learn.presets import set_decay
+from gnnkit.learn.scaling import learn_columns, standardise
 from gnnkit.learn.tasks import Task
 
+NORMALISERS = ("l1", "l2", "max", "standard")
 Validation = float | tuple[ArrayLike, ArrayLike] | None
 
 
@@ -36,6 +46,8 @@ class NetworkEstimator(NodeEstimator):
     _learnt_name = "model_"
     model_: Any
     history_: History
+    feature_mean_: NDArray[np.float64]
+    feature_scale_: NDArray[np.float64]
 
     def __init__(
         self,
@@ -108,11 +120,14 @@ class NetworkEstimator(NodeEstimator):
         checkpoint, resume, callback
             As in :func:`~gnnkit.learn.fit`.
         """
-        graph = self._features(self._the_graph())
+        graph = self._the_graph()
+        self._check_features(graph)
         ids, labels = self._labelled(X, y, graph)
         validation = self.validation if validation is None else validation
         train_rows, val = self._split(ids, labels, validation, graph)
         self._forget()
+        self._learn_features(graph)
+        graph = self._features(graph)
         ids, codes = ids[train_rows], self._learn_targets(labels[train_rows])
         self.n_features_in_ = 1
         model = self._build(graph, self._out_channels())
@@ -195,8 +210,8 @@ class NetworkEstimator(NodeEstimator):
 
     # -- features and targets ---------------------------------------------------------------------------------------
 
-    def _features(self, graph: Graph) -> Graph:
-        """The graph with features a network can take: two axes, normalised if asked, finite."""
+    def _check_features(self, graph: Graph) -> None:
+        """Refuse a graph without features [num_nodes, channels]."""
         if "x" not in graph.nodes:
             raise InvalidFeatureError(
                 f"{type(self).__name__} learns from node features x. The graph has "
@@ -208,7 +223,27 @@ class NetworkEstimator(NodeEstimator):
                 f"Node features have shape [num_nodes, channels]. Got {tuple(graph.x.shape)}. "
                 "Use x[:, None] for one channel."
             )
-        return graph if self.normalize is None else transforms.normalize_features(graph, norm=self.normalize)
+
+    def _learn_features(self, graph: Graph) -> None:
+        for name in ("feature_mean_", "feature_scale_"):
+            vars(self).pop(name, None)  # of an earlier fit
+        if self.normalize == "standard":
+            self.feature_mean_, self.feature_scale_ = learn_columns(graph)
+        elif self.normalize is not None and self.normalize not in NORMALISERS:
+            raise unknown_name("value of normalize", self.normalize, NORMALISERS)
+
+    def _features(self, graph: Graph) -> Graph:
+        """The graph with features a network can take: two axes, normalised if asked."""
+        self._check_features(graph)
+        if self.normalize is None:
+            return graph
+        if self.normalize != "standard":
+            return transforms.normalize_features(graph, norm=self.normalize)
+        if "feature_mean_" not in vars(self):
+            raise NotFittedError(
+                "Columns are standardised by what fit measured. normalize='standard' was set after it. Call fit again."
+            )
+        return standardise(graph, self.feature_mean_, self.feature_scale_)
 
     def _task(self, graph: Graph, ids: NDArray[np.int64], codes: NDArray[Any]) -> Task:
         target = np.zeros((graph.num_nodes, *codes.shape[1:]), dtype=codes.dtype)
@@ -289,6 +324,8 @@ class NetworkEstimator(NodeEstimator):
         given = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
         params = {k: v for k, v in given.items() if k != "graph" and isinstance(v, plain)}
         learnt = {"history": self.history_.to_dict(), **self._learnt()}
+        if self.normalize == "standard":
+            learnt["features"] = {"mean": self.feature_mean_.tolist(), "scale": self.feature_scale_.tolist()}
         record = {"estimator": type(self).__name__, "params": params, "learnt": learnt}
         return nn.save_model(self.model_, path, metadata={**(metadata or {}), "gnnkit.estimator": record})
 

@@ -33,8 +33,12 @@ class NodeClassifier(ClassifierMixin, NetworkEstimator):
         Sizes of a named model; None leaves the model's own default. A model that has no such size refuses it.
     model_options : dict, optional
         More arguments of the named model, for example ``{"heads": 8}``; see :func:`gnnkit.nn.models.hyperparameters`.
-    normalize : "l1", "l2" or None
-        Scale every row of the features, at ``fit`` and at ``predict``.
+    normalize : "standard", "l1", "l2", "max" or None
+        How features are scaled, at ``fit`` and at ``predict``. "standard": from every column its mean is taken and the
+        rest divided by its standard deviation, both over all nodes of the graph of ``fit`` and used for any other graph
+        (a constant column becomes zero; dense features only). "l1", "l2", "max": every row is divided by its sum of
+        magnitudes, Euclidean length or largest magnitude, as for counts of words. None: taken as they are. Raw columns
+        of different units (age, income) need "standard".
     epochs, lr, weight_decay, optimizer, schedule, clip_norm, patience, monitor, random_state, progress
         As in :func:`~gnnkit.learn.fit`.
     decay_on : "all", "first" or None
@@ -52,6 +56,8 @@ class NodeClassifier(ClassifierMixin, NetworkEstimator):
     history_ : History
     n_features_in_ : int
         Always 1: a sample is a node id.
+    feature_mean_, feature_scale_ : array [channels]
+        With ``normalize="standard"`` only: mean and deviation of every column (1 where constant).
 
     Examples
     --------
