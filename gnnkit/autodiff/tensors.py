@@ -170,7 +170,8 @@ class Tensor(ArrayMethods):
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise GnnkitError(
             f"gnnkit writes no pickles. Got a {type(self).__name__} of shape {self.shape}. "
-            f"Pass its array (t.numpy()) instead, or save the model with gnnkit.nn.save_model."
+            "Pass its array (t.numpy()) instead; save a model with gnnkit.nn.save_model, and a fitted estimator with "
+            "clf.save(path), which NodeClassifier.load(path) reads."
         )
 
     # --- derivatives ------------------------------------------------------------------------------------------
