@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from common import SIZES, machine, power_law_graph, table, take_turns, with_self_loops, workers
+from floor import epoch_floor
 
 HERE = Path(__file__).resolve().parent
 PEERS = {"PyG edge_index": "pyg", "PyG CSR": "pyg_csr", "DGL": "dgl"}
@@ -27,8 +28,8 @@ TURNS = {"cora": (9, 10), "cora-size": (9, 10), "arxiv": (5, 1)}  # rounds, epoc
 Channels = tuple[int, int, int]
 
 
-def write_case(name: str, folder: Path) -> tuple[Path, Channels, str]:
-    """Write the arrays of one data set; return the file, the channels of the net and a line that describes it."""
+def write_case(name: str, folder: Path) -> tuple[Path, Channels, str, tuple[int, int]]:
+    """Write the arrays of one data set; return the file, the net's channels, a line about it, nodes and edges."""
     if name == "cora":
         import gnnkit as gk
 
@@ -47,7 +48,8 @@ def write_case(name: str, folder: Path) -> tuple[Path, Channels, str]:
     path = folder / f"{name}.npz"
     np.savez(path, indptr=a.indptr.astype(np.int64), indices=a.indices.astype(np.int64), x=x, y=y.astype(np.int64))
     what = f"{name}: {a.shape[0]} nodes, {a.nnz} directed edges with self-loops, {channels[0]} features "
-    return path, channels, what + f"({np.count_nonzero(x) / x.size:.1%} not zero), hidden {channels[1]}"
+    what += f"({np.count_nonzero(x) / x.size:.1%} not zero), hidden {channels[1]}"
+    return path, channels, what, (a.shape[0], a.nnz)
 
 
 def our_sides(name: str, model: str, path: Path, channels: Channels) -> dict[str, tuple[str, list[str]]]:
@@ -81,7 +83,7 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="gnnkit-bench-") as folder:
         for name in args.data:
-            path, channels, what = write_case(name, Path(folder))
+            path, channels, what, counts = write_case(name, Path(folder))
             print(f"\n{what}", flush=True)
             for model in args.models:
                 sides = our_sides(name, model, path, channels)
@@ -95,8 +97,13 @@ def main() -> None:
                 found = measure(sides, args.rounds or rounds, burst)
                 results[f"{name} {model}"] = found
                 ours = found["gnnkit"]["ms"]
+                floor = epoch_floor(model, *counts, channels)
                 rows = [[s, f"{v['ms']:.1f}", f"{v['ms'] / ours:.2f}", v["peak_mb"]] for s, v in found.items()]
                 print(f"\n{model}, training epoch\n{table(['side', 'ms', 'times ours', 'peak MB'], rows)}", flush=True)
+                if floor is not None:
+                    total = sum(floor.values())
+                    parts = ", ".join(f"{part} {ms:.1f}" for part, ms in floor.items())
+                    print(f"floor {total:.1f} ms ({parts}); gnnkit / floor {ours / total:.2f}", flush=True)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "epochs": results}, indent=2) + "\n", encoding="utf-8")
 

@@ -18,23 +18,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import SIZES, machine, median_ms, power_law_graph, table, take_turns, workers
+from common import SIZES, machine, power_law_graph, table, take_turns, workers
+from floor import bandwidth
 
 HERE = Path(__file__).resolve().parent
 OURS = {"gnnkit": "gnnkit", "gnnkit, weighted": "weighted", "gnnkit edge_dot": "edge_dot", "scipy": "scipy"}
 PEERS = {"DGL": "dgl", "torch CSR": "torch", "gather + index_add": "pyg"}
-
-
-def bandwidth() -> float:
-    """Bytes per millisecond of a plain triad over arrays far larger than the caches, on all threads of gnnkit."""
-    from gnnkit import kernels as K
-
-    a, b, out = np.ones(1 << 24, np.float32), np.ones(1 << 24, np.float32), np.zeros(1 << 24, np.float32)
-
-    def triad(start: int, stop: int) -> None:
-        np.add(a[start:stop], b[start:stop], out=out[start:stop])
-
-    return 4 * a.nbytes / median_ms(lambda: K.parallel_rows(triad, len(a)))  # a written line is read first
 
 
 def sides_of(args: argparse.Namespace, path: Path, width: int) -> dict[str, tuple[str, list[str]]]:
