@@ -88,13 +88,15 @@ def load_graph(
     import numpy as np
 
     from gnnkit.cli.problem import load_dataset
-    from gnnkit.cli.readers import Files, is_graph_file, read
+    from gnnkit.cli.readers import Files, is_graph_file, read, refuse_edge_list
     from gnnkit.cli.recipe import Recipe
 
     if typed.graph is None and typed.edges is None:
         raise InvalidArgumentError(
             "A graph to predict on must be named. Got none. Add a data set, a graph file, or --edges and --nodes."
         )
+    if typed.graph is not None:
+        refuse_edge_list(typed.graph, "predict MODEL")
     made = facts["graph"]
     if typed.edges is None and typed.graph is not None and not is_graph_file(typed.graph):
         if made["recipe"] is not None:

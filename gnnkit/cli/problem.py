@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gnnkit.cli.readers import Files, is_graph_file, read
+from gnnkit.cli.readers import Files, is_graph_file, read, refuse_edge_list
 from gnnkit.cli.recipe import Recipe, write_recipe
 from gnnkit.cli.tables import NodeTable
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, UnknownNameError
@@ -73,6 +73,8 @@ def load_problem(files: Files, columns: Columns, shares: Shares) -> Problem:
             "Something to train on must be named. Got neither a GRAPH nor --edges. "
             "Try: gnnkit train cora, or see the examples of: gnnkit train --help"
         )
+    if files.graph is not None:
+        refuse_edge_list(files.graph, "train")
     if files.edges is None and files.graph is not None and not is_graph_file(files.graph):
         return dataset_problem(files, columns, shares)
     return own_problem(files, columns, shares)

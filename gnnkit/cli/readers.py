@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
-from gnnkit.cli.tables import NodeTable, fill_numbers, read_csv, unknown_column
+from gnnkit.cli.tables import NO_NODES, NodeTable, fill_numbers, read_csv, unknown_column
 from gnnkit.errors import FileFormatError, InvalidArgumentError, InvalidFeatureError, InvalidGraphError
 from gnnkit.files import read_bytes
 from gnnkit.graph import Graph, from_edges, from_networkx, transforms
@@ -41,6 +42,17 @@ class Files:
 def is_graph_file(text: str) -> bool:
     """Whether ``text`` names a graph file rather than a data set."""
     return Path(text).suffix.lower() in GRAPH_SUFFIXES
+
+
+def refuse_edge_list(text: str, command: str) -> None:
+    """Refuse a table where a data set or a graph file is named, and say how it is given."""
+    path = Path(text)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        columns = f" (it has the columns: {', '.join(read_csv(path))})" if path.is_file() else ""
+        raise InvalidArgumentError(
+            f"A table of edges is given with --edges, and its two ends by their columns. Got '{text}' as GRAPH"
+            f"{columns}. Write: gnnkit {command} --edges {quote(text)} --source COLUMN --target COLUMN"
+        )
 
 
 def read(files: Files) -> tuple[Graph, NodeTable]:
@@ -121,7 +133,7 @@ def _node_table(files: Files, senders: list[Any], receivers: list[Any]) -> NodeT
                 f"--id names a column of a table of nodes. Got --id {files.id} without --nodes. Add --nodes FILE, or "
                 "drop it: without a table the nodes are the ends of the edges."
             )
-        return NodeTable(list(names), {}, f"{files.edges.name} (no --nodes)")
+        return NodeTable(list(names), {}, f"{files.edges.name} {NO_NODES}")
     table = read_csv(files.nodes)
     if files.id is None:
         raise InvalidArgumentError(

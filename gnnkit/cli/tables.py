@@ -21,6 +21,7 @@ import numpy as np
 from gnnkit.errors import FileFormatError, InvalidFeatureError, UnknownNameError
 from gnnkit.files import read_bytes
 
+NO_NODES = "(no --nodes)"  # where the columns of an edge list without a table of nodes would be
 _SHOWN = 20  # names of columns listed in an error
 
 
@@ -117,7 +118,8 @@ def unknown_column(name: str, known: Sequence[str] | dict[str, Any], where: str)
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if not names:
-        return UnknownNameError(f"A column must be in {where}. It has none and {name!r} was asked for. Check the file.")
+        advice = "Add a table of nodes: --nodes FILE --id COLUMN" if where.endswith(NO_NODES) else "Check the file."
+        return UnknownNameError(f"A column must be in {where}. It has none and {name!r} was asked for. {advice}")
     advice = f"Did you mean {' or '.join(map(repr, close))}?" if close else "Name one of these."
     if "*" in name and not close:
         advice = "Name one of these, or a beginning of them followed by *."

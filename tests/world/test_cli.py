@@ -192,6 +192,8 @@ def test_resume_gives_the_bits_of_an_uninterrupted_run(folder: Path) -> None:
         ("train club.graphml --label age --features f_one --split job", "must be one of: train, val, test"),
         ("train --edges edges.csv --source u", "without --target. Add --target COLUMN; the file has: u, v, w"),
         ("train --edges edges.csv --source u --target v --label y", "must be in edges.csv (no --nodes)"),
+        ("train --edges edges.csv --source u --target v --label y", "Add a table of nodes: --nodes FILE --id COLUMN"),
+        ("train edges.csv --label club", "columns: u, v, w). Write: gnnkit train --edges edges.csv --source COLUMN"),
         ("train --edges edges.csv --source u --target v --nodes nodes.csv", "without --id"),
         ("train --edges edges.csv --source u --target v --nodes nodes.csv --id job", "as row 1 does"),
         ("train --edges edges.csv --source u --target v --id name --label y", "Got --id name without --nodes"),
