@@ -25,7 +25,7 @@ from gnnkit.learn.metrics import Metric
 from gnnkit.learn.progress import ProgressLine
 from gnnkit.learn.settings import check_same, describe_run
 from gnnkit.learn.stopping import EarlyStopping
-from gnnkit.learn.tasks import Task, as_epochs, as_tasks
+from gnnkit.learn.tasks import Epochs, Task, as_epochs, as_tasks, first_broken_node
 
 _COLUMNS = {"validation": "val", "test": "test"}  # argument -> beginning of its history columns
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
@@ -190,7 +190,7 @@ def fit(
                 parts.mode(training=True)
                 train_loss = _train_epoch(model, batches.epoch(data_rng), loss_function, optim, clip_norm)
                 row = {"train_loss": train_loss, "lr": float(optim.lr)}
-                _check_finite(train_loss, epoch)
+                _check_finite(train_loss, epoch, batches)
                 evaluated = (epoch + 1) % eval_every == 0 or epoch + 1 == epochs
                 if evaluated and sets:
                     parts.mode(training=False)
@@ -252,12 +252,21 @@ def _watched(row: dict[str, float], history: History, stopping: EarlyStopping | 
     return next((v for v in reversed(history.columns.get(column, [])) if not math.isnan(v)), math.nan)
 
 
-def _check_finite(train_loss: float, epoch: int) -> None:
-    if not math.isfinite(train_loss):
-        raise TrainingError(
-            f"The training loss must stay finite. It is {train_loss} in epoch {epoch}. "
-            "Lower lr, pass clip_norm=1.0, or check the features and targets for extreme values."
-        )
+def _check_finite(train_loss: float, epoch: int, data: Epochs) -> None:
+    if math.isfinite(train_loss):
+        return
+    came = f"It is {train_loss} in epoch {epoch + 1} (counted from 1)"
+    for task in data.epoch(np.random.default_rng(0)):
+        node = first_broken_node(task.graph)
+        if node is not None:
+            raise TrainingError(
+                f"The features of every node must be finite for the training loss to be so. {came}, and the features "
+                f"x of node {node} are not all finite. Fill them in, or leave that node out of the graph."
+            )
+    raise TrainingError(
+        f"The training loss must stay finite. {came}. "
+        "Lower lr, pass clip_norm=1.0, or check the features and targets for extreme values."
+    )
 
 
 def _stopping_rule(

@@ -356,7 +356,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_best_weights():
 
     model = Scripted([5.0, 4.0, 3.0])
     task = Task(gk.path(1), np.zeros((1, 1)))
-    with pytest.raises(TrainingError, match=r"It is nan in epoch 2. Lower lr"):
+    with pytest.raises(TrainingError, match=r"It is nan in epoch 3 \(counted from 1\). Lower lr"):
         fit(model, task, validation=task, loss=explode, optimizer=CountingStep, epochs=9)
     assert model.weight.data[0] == 1
 
