@@ -100,6 +100,26 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     return UnknownNameError(f"{article} {kind} must be one of: {', '.join(names)}. Got {name!r}. {advice}")
 
 
+def type_name(value: object) -> str:
+    """Return the name of a value's type, with the package it comes from where that is neither Python nor gnnkit.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> type_name(3), type_name(Fraction(1))
+    ('int', 'fractions.Fraction')
+    """
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package in ("builtins", "gnnkit", "__main__") else f"{package}.{kind.__name__}"
+
+
+def graph_advice(value: object, otherwise: str) -> str:
+    """Return what to do with a ``value`` that should have been a gk.Graph; it may be one of networkx."""
+    foreign = any(kind.__module__.partition(".")[0] == "networkx" for kind in type(value).__mro__)
+    return "Convert it with gk.from_networkx(G)." if foreign else otherwise
+
+
 def require_package(package: str, extra: str, purpose: str) -> MissingDependencyError:
     """Return the error for a missing optional ``package`` that ``purpose`` needs (extra: ``gnnkit[extra]``)."""
     return MissingDependencyError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.errors import DTypeError, InvalidFeatureError, ShapeError
+from gnnkit.errors import DTypeError, InvalidFeatureError, ShapeError, graph_advice, type_name
 from gnnkit.graph.fields import ENTRY, concatenate, describe, is_sparse, slice_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import BatchOrigin, Origin
@@ -50,7 +50,8 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     for position, part in enumerate(parts):
         if not isinstance(part, Graph):
             raise DTypeError(
-                f"Only graphs can be batched. Item {position} is {type(part).__name__}. Give a list of Graph objects."
+                f"Only graphs can be batched. Item {position} is {type_name(part)}. "
+                + graph_advice(part, "Give a list of gk.Graph objects.")
             )
     parts = [part for part in parts if part.num_graphs] or parts[:1]  # a batch of no graphs adds none
     if len(parts) == 1:
@@ -77,7 +78,7 @@ def unbatch(graph: Graph) -> list[Graph]:
     [2, 0]
     """
     if not isinstance(graph, Graph):
-        raise DTypeError(f"Only a Graph can be unbatched. Got {type(graph).__name__}. Give what gk.batch returned.")
+        raise DTypeError(f"Only a Graph can be unbatched. Got {type_name(graph)}. Give what gk.batch returned.")
     if graph.num_graphs == 1:
         return [graph]
     parts = getattr(graph.origin, "parts", None) or (None,) * graph.num_graphs

@@ -7,8 +7,10 @@ import errors, graph and tasks.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,11 +22,29 @@ from gnnkit.errors import (
     NotFittedError,
     ShapeError,
     UnknownNameError,
+    graph_advice,
+    type_name,
     unknown_name,
 )
 from gnnkit.graph import Graph
 from gnnkit.learn.metrics import accuracy, r2
 from gnnkit.learn.tasks import checked_ids
+
+Constructor = TypeVar("Constructor", bound=Callable[..., None])
+
+
+def suggests_names(constructor: Constructor) -> Constructor:
+    """Let a constructor answer an unknown keyword with the closest known one, as ``set_params`` does."""
+    known = [name for name in inspect.signature(constructor).parameters if name != "self"]
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise unknown_name(f"{type(self).__name__} parameter", name, known)
+        constructor(self, *args, **kwargs)
+
+    return checked  # type: ignore[return-value]
 
 
 class NodeEstimator:
@@ -109,8 +129,8 @@ class NodeEstimator:
         chosen = self.graph if graph is None else graph
         if not isinstance(chosen, Graph):
             raise DTypeError(
-                f"{type(self).__name__} works on the nodes of a gk.Graph. Got graph={type(chosen).__name__}. "
-                f"Pass it: gk.{type(self).__name__}(graph=g)."
+                f"{type(self).__name__} works on the nodes of a gk.Graph. Got graph={type_name(chosen)}. "
+                + graph_advice(chosen, f"Pass it: gk.{type(self).__name__}(graph=g).")
             )
         return chosen
 
@@ -130,6 +150,11 @@ class NodeEstimator:
             ids = ids.astype(np.int64)  # a column of whole numbers that went through a float table
         if ids.dtype.kind not in "iu" and ids.size:
             hint = "np.flatnonzero(mask)" if ids.dtype == bool else "whole numbers"
+            if ids.dtype.kind in "USTO":
+                hint = (
+                    "the places of the names, [g.origin.node_names.index(name) for name in names], or those where a "
+                    "column has a value, np.flatnonzero(column == value)"
+                )
             raise DTypeError(f"Node ids are integers. Got dtype {ids.dtype}. Pass {hint}.")
         return checked_ids(ids, graph.num_nodes, "nodes")
 

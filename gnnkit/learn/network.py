@@ -28,7 +28,7 @@ from gnnkit.errors import (
 )
 from gnnkit.graph import Graph, transforms
 from gnnkit.learn.checkpoint import Checkpoint
-from gnnkit.learn.estimator import NodeEstimator
+from gnnkit.learn.estimator import NodeEstimator, suggests_names
 from gnnkit.learn.history import History
 from gnnkit.learn.loop import fit as train
 from gnnkit.learn.presets import set_decay
@@ -49,6 +49,7 @@ class NetworkEstimator(NodeEstimator):
     feature_mean_: NDArray[np.float64]
     feature_scale_: NDArray[np.float64]
 
+    @suggests_names
     def __init__(
         self,
         graph: Graph | None = None,

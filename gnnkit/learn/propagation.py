@@ -14,7 +14,7 @@ from gnnkit import kernels
 from gnnkit.autodiff import as_array
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator
+from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator, suggests_names
 from gnnkit.learn.tasks import masked_rows
 
 METHODS = ("spreading", "propagation")
@@ -173,6 +173,7 @@ class LabelPropagation(ClassifierMixin, NodeEstimator):
 
     _learnt_name = "label_distributions_"
 
+    @suggests_names
     def __init__(
         self,
         graph: Graph | None = None,

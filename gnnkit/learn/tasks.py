@@ -12,7 +12,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, unknown_name
+from gnnkit.autodiff import as_array
+from gnnkit.errors import (
+    DTypeError,
+    InvalidArgumentError,
+    InvalidFeatureError,
+    ShapeError,
+    graph_advice,
+    type_name,
+    unknown_name,
+)
 from gnnkit.graph import Graph, batch
 
 LEVELS = {"nodes": "x", "graphs": "u"}  # level -> the field of the model's output graph that is the prediction
@@ -55,6 +64,11 @@ class Task:
     def __init__(self, graph: Graph, target: ArrayLike, *, mask: ArrayLike | None = None, level: str = "nodes") -> None:
         if level not in LEVELS:
             raise unknown_name("level", level, LEVELS)
+        if not isinstance(graph, Graph):
+            raise DTypeError(
+                f"A task is about a gk.Graph. Got {type_name(graph)}. "
+                + graph_advice(graph, "Make one with gk.from_edges(senders, receivers, x=...).")
+            )
         self.graph, self.level = graph, level
         self.num_rows: int = graph.num_nodes if level == "nodes" else graph.num_graphs
         self.target: NDArray[Any] = np.asarray(target)
@@ -120,6 +134,18 @@ def checked_ids(ids: NDArray[Any], num_rows: int, level: str) -> NDArray[np.int6
             "Count from zero and check which graph the ids belong to."
         )
     return ids
+
+
+def first_broken_node(graph: Graph) -> int | None:
+    """The first node whose features hold nan or infinity, if any does."""
+    x = graph.nodes.get("x")
+    if x is None or x.dtype.kind != "f":
+        return None
+    sparse = hasattr(x, "indptr")
+    places = np.argwhere(~np.isfinite(np.asarray(x.data if sparse else as_array(x))))
+    if not len(places):
+        return None
+    return int(np.searchsorted(x.indptr, places[0, 0], side="right") - 1 if sparse else places[0, 0])
 
 
 class GraphBatches:

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from gnnkit.autodiff import SparseMatrix, Tensor
-from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError
+from gnnkit.errors import (
+    DTypeError,
+    InvalidArgumentError,
+    InvalidFeatureError,
+    ShapeError,
+    graph_advice,
+    type_name,
+)
 from gnnkit.graph import Graph
 from gnnkit.nn.module import EQUIVARIANT, Module
 
@@ -69,8 +76,10 @@ def check_state(graph: Any, used: tuple[str, ...] = ("x",), *, layer: Module | s
     """
     if not isinstance(graph, Graph):
         raise InvalidArgumentError(
-            f"{layer_name(layer)} passes messages, so it needs a Graph. Got {type(graph).__name__}. "
-            "Make one with gk.from_edges(senders, receivers, x=...), gk.from_networkx or gk.from_scipy."
+            f"{layer_name(layer)} passes messages, so it needs a gk.Graph. Got {type_name(graph)}. "
+            + graph_advice(
+                graph, "Make one with gk.from_edges(senders, receivers, x=...), gk.from_networkx or gk.from_scipy."
+            )
         )
     for field, holder in (("e", graph.edges), ("u", graph.globals)):
         if field in holder and field not in used:
@@ -115,9 +124,10 @@ def input_features(
     x = as_features(x)
     if x.dtype.kind != "f":
         raise DTypeError(
-            f"{layer_name(layer)} computes with floating features. Got {field} of dtype {x.dtype} and shape "
-            f"{list(x.shape)}. Convert measurements with {field}.astype('float32'); "
-            "turn categories into one-hot rows or use gk.nn.Embedding."
+            f"The features {field} must be floating, as {layer_name(layer)} computes with them. Got {field} of dtype "
+            f"{x.dtype} and shape {list(x.shape)}. Convert measurements with {field}.astype('float32'), on a "
+            f"graph g.replace({field}=g.{field}.astype('float32')); turn categories into one-hot rows or use "
+            "gk.nn.Embedding."
         )
     if in_channels is not None and (x.ndim < 2 or x.shape[-1] != in_channels):
         _refuse_channels(x, in_channels, layer_name(layer))
@@ -142,6 +152,11 @@ def as_features(x: Any) -> Any:
         x = x.x
     if isinstance(x, Tensor | SparseMatrix):
         return x
+    if hasattr(x, "number_of_nodes"):  # a graph of networkx, which numpy would turn into an array of anything
+        raise InvalidArgumentError(
+            f"Features are an array, or those of a gk.Graph. Got {type_name(x)}. "
+            + graph_advice(x, "Make a gk.Graph with gk.from_edges(senders, receivers, x=...).")
+        )
     if hasattr(x, "tocsr"):  # a scipy sparse matrix, without importing scipy
         return SparseMatrix.from_scipy(x)
     return Tensor(x)  # no copy, unlike gk.tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, unknown_name
+from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, graph_advice, type_name, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message import REDUCERS, pool_nodes
 from gnnkit.nn.inputs import layer_name, require_dense
@@ -53,7 +53,8 @@ class GlobalPool(Module):
     def forward(self, graph: Graph) -> Graph:
         if not isinstance(graph, Graph):
             raise InvalidArgumentError(
-                f"GlobalPool needs to know which node belongs to which graph. Got {type(graph).__name__}. Pass a Graph."
+                f"GlobalPool needs to know which node belongs to which graph. Got {type_name(graph)}. "
+                + graph_advice(graph, "Pass a gk.Graph.")
             )
         if "u" in graph.globals:
             raise InvalidFeatureError(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-import pickle
 
 import networkx as nx
 import numpy as np
 import pytest
-import scipy.sparse
 
 import gnnkit as gk
 from gnnkit.errors import (
@@ -388,36 +386,3 @@ def test_validation_of_another_kind_is_refused_and_a_list_is_a_pair():
     for wrong in ("half", True, 1, np.array([1, 2])):
         with pytest.raises(InvalidArgumentError, match="validation is a share between 0 and 1"):
             NodeClassifier(GRAPH, epochs=2, validation=wrong).fit(IDS, names)
-
-
-def test_standard_columns_are_learnt_in_fit_and_kept(tmp_path):
-    x = np.array([[0.0, 5.0], [2.0, 5.0], [4.0, 5.0], [6.0, 5.0]], dtype="float32")
-    g = gk.path(4).replace(x=x)
-    model = NodeClassifier(g, model="mlp", normalize="standard", **FAST).fit([0, 3], ["low", "high"])
-    assert model.feature_mean_.tolist() == [3.0, 5.0] and model.feature_scale_.tolist() == [np.sqrt(5.0), 1.0]
-    scaled = ((x - [3.0, 5.0]) / [np.sqrt(5.0), 1.0]).astype("float32")
-    plain = NodeClassifier(g.replace(x=scaled), model="mlp", **FAST).fit([0, 3], ["low", "high"])
-    assert np.array_equal(model.predict_proba(), plain.predict_proba()) and not hasattr(plain, "feature_mean_")
-    other = gk.path(1).replace(x=np.array([[10.0, 5.0]], dtype="float32"))  # by the mean of training, not its own
-    assert model.predict(graph=other).tolist() == ["high"]
-    read = NodeClassifier.load(model.save(tmp_path / "m.safetensors"), graph=g)
-    assert np.array_equal(read.predict_proba(), model.predict_proba())
-    with pytest.raises(ShapeError, match=r"columns of training, 2. Got 1"):
-        model.predict(graph=gk.path(1).replace(x=np.ones((1, 1), dtype="float32")))
-    assert not hasattr(model.set_params(normalize="l1").fit([0, 3], [0, 1]), "feature_mean_")
-
-
-def test_standard_refuses_what_it_would_spoil():
-    sparse = gk.path(4).replace(x=gk.SparseMatrix.from_scipy(scipy.sparse.eye_array(4, dtype="float32", format="csr")))
-    with pytest.raises(InvalidFeatureError, match=r"moves zeros.*Use 'l1', 'l2' or 'max'"):
-        NodeClassifier(sparse, normalize="standard").fit([0, 3], [0, 1])
-    with pytest.raises(UnknownNameError, match="Did you mean 'standard'"):
-        NodeClassifier(GRAPH, normalize="standart").fit(IDS, SIDE[IDS])
-    fitted = NodeClassifier(GRAPH, **FAST).fit(IDS, SIDE[IDS]).set_params(normalize="standard")
-    with pytest.raises(NotFittedError, match="Call fit again"):
-        fitted.predict()
-
-
-def test_a_fitted_estimator_says_how_it_is_kept():
-    with pytest.raises(gk.errors.GnnkitError, match=r"clf.save\(path\), which NodeClassifier.load\(path\)"):
-        pickle.dumps(NodeClassifier(GRAPH, **FAST).fit(IDS, SIDE[IDS]))

@@ -254,7 +254,7 @@ def test_features_on_the_tape_keep_their_gradient(rng):
 
 def test_bipartite_and_arrays_and_ranks_are_refused(rng):
     layer = gk.nn.GCNConv(2, 3)
-    with pytest.raises(InvalidArgumentError, match="needs a Graph"):
+    with pytest.raises(InvalidArgumentError, match=r"needs a gk\.Graph"):
         layer(np.ones((5, 2)))
     with pytest.raises(ShapeError, match=r"\[num_nodes, channels\]"):
         layer(GRAPH.replace(x=np.ones((5, 4, 2))))
