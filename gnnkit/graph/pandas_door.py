@@ -185,10 +185,12 @@ def _node_names(
     if unknown.any():
         row = int(np.argmax(unknown))
         column = source if codes[row, 0] < 0 else target
+        named = "its index" if node_id is None else f"its column {node_id!r}"
+        advice = "Name the column of the names with node_id=, add" if node_id is None else "Add"
         raise InvalidGraphError(
-            "Every end of an edge must be a row of the node table. "
+            f"Every end of an edge must be a row of the node table, named by {named}. "
             f"Edge {row} has {column}={edges[column].tolist()[row]!r}, which is not among "
-            f"its {len(names)} names. Add the node, or correct the edge."
+            f"its {len(names)} names. {advice} the node, or correct the edge."
         )
     plain = all(type(name) is int and name == i for i, name in enumerate(names))
     return None if plain else names, len(names), codes[:, 0], codes[:, 1]

@@ -76,6 +76,11 @@ def cross_entropy(
             "Logits must be [num_nodes, num_classes] and labels [num_nodes]. Got logits of shape "
             f"{list(logits.shape)} and labels of shape {list(classes.shape)}. {_label_advice(classes)}"
         )
+    if classes.dtype.kind in "USTO":
+        raise DTypeError(
+            f"Labels must be integers. Got dtype {classes.dtype}, names of classes. "
+            "Number them with names, y = np.unique(y, return_inverse=True)."
+        )
     if classes.dtype.kind not in "iu":
         raise DTypeError(
             f"Labels must be integers. Got dtype {classes.dtype}. Use y.astype('int64') if they are class numbers, "

@@ -205,6 +205,11 @@ def _header(data: bytes, path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def _damaged(path: str | os.PathLike[str], why: str) -> FileFormatError:
+    if Path(path).suffix != ".safetensors":
+        return FileFormatError(
+            f"A model is read from a safetensors file, as gk.nn.save_model writes it. '{path}' is not a safetensors "
+            f"file: {why}. Name the file that the model was saved to, or copy it again from there."
+        )
     return FileFormatError(
         f"A model file must be whole and as it was written. '{path}' is not: {why}. "
         "Copy it again from its source, or save the model again."

@@ -162,3 +162,9 @@ def test_two_columns_of_one_name_are_refused():
     parts = [gk.from_edges([], [], num_nodes=2, nodes={"graph": [1, 2]})] * 2
     with pytest.raises(InvalidFeatureError, match="would be called 'graph'"):
         gk.to_pandas(gk.batch(parts))
+
+
+def test_ends_that_the_index_does_not_name_point_to_node_id():
+    edges, nodes = pd.DataFrame({"u": ["a"], "v": ["b"]}), pd.DataFrame({"name": ["a", "b"]})
+    with pytest.raises(InvalidGraphError, match=r"named by its index.*Name the column of the names with node_id="):
+        gk.from_pandas(edges, source="u", target="v", nodes=nodes)

@@ -226,3 +226,8 @@ def test_one_hidden_layer_by_hand(rng):
     assert np.allclose(model[2].weight.grad.numpy().ravel(), error * s)
     assert np.allclose(model[0].bias.grad.numpy(), error * c * (1 - s**2))
     assert np.allclose(model[0].weight.grad.numpy().ravel(), error * c * (1 - s**2) * x)
+
+
+def test_names_of_classes_are_to_be_numbered():
+    with pytest.raises(DTypeError, match=r"np.unique\(y, return_inverse=True\)"):
+        gk.nn.cross_entropy(np.zeros((2, 2)), np.array(["a", "b"]))

@@ -297,3 +297,10 @@ def test_a_real_size_limit_while_saving(path):
     assert "File too large" in done.stdout
     assert names(path) == ["model.safetensors"]
     assert nn.load_model(path).in_channels == 2
+
+
+def test_a_file_of_another_kind_is_called_so(tmp_path):
+    other = tmp_path / "model.py"
+    other.write_text("import gnnkit as gk\n")
+    with pytest.raises(FileFormatError, match=r"model.py' is not a safetensors file"):
+        gk.nn.load_model(other)
