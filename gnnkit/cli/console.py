@@ -5,6 +5,7 @@ rich is imported only when a table is really drawn; typer is small.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -54,7 +55,7 @@ def fails_clearly(command: Command) -> Command:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table to stdout; numbers are right-aligned, nothing is cut off where nobody looks at a screen."""
+    """Print a table to stdout, as wide as the screen at most; long cells go over lines, nothing is cut off."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -67,8 +68,20 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))  # as it is: neither markup nor :emoji: names
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = Console(width=_width(), highlight=False)
     console.print(table)
+
+
+def _width() -> int:
+    """Columns of the screen that somebody reads on, also through a pipe; 200 where there is none."""
+    typed = os.environ.get("COLUMNS", "")
+    if typed.isdecimal() and int(typed) > 0:
+        return int(typed)
+    for stream in (sys.stdout, sys.stderr, sys.stdin):
+        if stream is not None and stream.isatty():
+            with contextlib.suppress(OSError, ValueError):
+                return os.get_terminal_size(stream.fileno()).columns or 80
+    return 200
 
 
 def _looks_numeric(cell: str) -> bool:

@@ -60,12 +60,16 @@ def show_model(path: Path) -> None:
     content = nn.read_model_file(path)
     total = sum(tensor.size for tensor in content.tensors.values())
     say(f"{path}: a model, {total:,} numbers, written by gnnkit {content.version}\n")
+    names = list(content.tensors)
     try:
-        say(repr(nn.build(content.spec)))
+        built = nn.build(content.spec)
+        say(repr(built))
+        names = [name for name in built.state_dict() if name in content.tensors]  # a file keeps them in another order
     except UnknownNameError:  # made of classes that only its owner has
         say(json.dumps(content.spec, indent=2))
     say()
-    rows = [[n, str(list(t.shape)), t.dtype, f"{t.size:,}"] for n, t in content.tensors.items()]
+    named = [(name, content.tensors[name]) for name in names]
+    rows = [[name, str(list(t.shape)), t.dtype, f"{t.size:,}"] for name, t in named]
     print_table(["tensor", "shape", "dtype", "numbers"], rows)
     facts = content.metadata.get("gnnkit.cli")
     if isinstance(facts, dict):

@@ -47,12 +47,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def gnnkit(line: str) -> Result:
-    return CliRunner().invoke(app, line.split())
+def gnnkit(line: str, columns: int = 200) -> Result:
+    return CliRunner(env={"COLUMNS": str(columns)}).invoke(app, line.split())
 
 
-def works(line: str) -> str:
-    result = gnnkit(line)
+def works(line: str, columns: int = 200) -> str:
+    result = gnnkit(line, columns)
     assert result.exit_code == 0, result.output + repr(result.exception)
     return result.stdout
 
@@ -301,6 +301,14 @@ def test_a_class_without_training_nodes_does_not_shift_the_names(folder: Path) -
     found = [row.split(",") for row in (folder / "p.csv").read_text().splitlines()[1:]]
     assert {row[1] for row in found} == {"Mr. Hi", "Officer"} and found[0][3] == "Absent"
     assert (folder / "p.csv").read_text() == (folder / "q.csv").read_text()
+
+
+def test_info_follows_the_layers_and_fits_the_screen(folder: Path) -> None:
+    works("train karate --model gat --epochs 3 --save m.safetensors")
+    lines = works("info m.safetensors", columns=70).splitlines()
+    tensors = [line.split()[0] for line in lines if line.startswith(("1.", "4."))]
+    assert tensors == list(nn.load_model("m.safetensors").state_dict()) and tensors[0][0] == "1"
+    assert max(map(len, lines)) <= 70 and "attention_dropout" in "".join(lines)
 
 
 def test_names_are_shown_as_they_are(folder: Path) -> None:
