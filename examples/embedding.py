@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         "same topic among 10 nearest, words": purity(words, y, test),
         "same topic among 10 nearest, hidden layer": purity(learnt, y, test),
     }
-    print(f"Cora, GCN, {len(train)} labelled papers of {len(y)}, best epoch {model.history_.best_epoch}")
+    print(f"Cora, GCN, {len(train)} labelled papers of {len(y)}, best epoch {model.history_.best_epoch + 1}")
     for name, value in results.items():
         print(f"  {name:42s} {value:6.1%}")
 

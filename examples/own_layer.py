@@ -95,7 +95,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     )
     print(model.summary(cora))
     results["test accuracy"] = history.best["test_accuracy"]
-    print(f"Cora: test accuracy {results['test accuracy']:.1%} at the best validation epoch, {history.best_epoch}")
+    epoch = history.best_epoch + 1  # people count from 1
+    print(f"Cora: test accuracy {results['test accuracy']:.1%} at the best validation epoch, {epoch}")
 
     Path(options.out).mkdir(parents=True, exist_ok=True)
     picture = Path(options.out) / "own_layer.png"

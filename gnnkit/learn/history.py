@@ -20,7 +20,8 @@ class History:
     Attributes
     ----------
     best_epoch : int
-        The epoch (from 0) whose weights the model now has; -1 before the first epoch.
+        Index, from 0, of the epoch whose weights the model now has, as in ``history["val_loss"][history.best_epoch]``;
+        -1 before the first epoch. What is printed or drawn counts epochs from 1.
     stopped : str
         Why training ended: "epochs" (all done), "patience", "interrupted", "callback" or "" (still running).
     interrupted : bool
@@ -138,10 +139,10 @@ class History:
             shown += [round(self._length * part / 6) for part in range(1, 6)]
         epochs = sorted({e for e in shown if 0 <= e < self._length}) if self._length > 8 else range(self._length)
         names = [name for name in self.columns if name not in ("seconds", "lr")]
-        table = [["epoch", *names], *([str(e), *(_short(self.columns[n][e]) for n in names)] for e in epochs)]
+        table = [["epoch", *names], *([str(e + 1), *(_short(self.columns[n][e]) for n in names)] for e in epochs)]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in table]
-        lines = [f"{line}  <- best" if row[0] == str(self.best_epoch) else line for line, row in zip(lines, table)]
+        lines = [f"{line}  <- best" if row[0] == str(self.best_epoch + 1) else line for line, row in zip(lines, table)]
         end = f", ended by {self.stopped}" if self.stopped else ""
         return f"History of {self._length} epochs in {self.seconds:.2f} s{end}\n" + "\n".join(lines)
 

@@ -63,13 +63,13 @@ def _panel(axis: Any, history: History, measure: str) -> None:
     for prefix, (colour, line, label) in _SETS.items():
         name = f"{prefix}_{measure}"
         if name in history:
-            points = [(epoch, value) for epoch, value in enumerate(history[name]) if not math.isnan(value)]
+            points = [(epoch, value) for epoch, value in enumerate(history[name], start=1) if not math.isnan(value)]
             marker = "o" if len(points) == 1 else None  # one epoch would be an invisible line
             epochs, values = zip(*points) if points else ((), ())
             axis.plot(epochs, values, line, color=colour, linewidth=1.6, label=label, marker=marker)
     axis.set_xlabel("epoch", fontsize=9, color=INK)
-    best = history.best_epoch
-    if 0 <= best < len(history):
+    best = history.best_epoch + 1  # people count epochs from 1
+    if 0 < best <= len(history):
         axis.axvline(best, color=FAINT, linewidth=1.0, linestyle=":")
         value = history.best.get(f"val_{measure}", math.nan)
         text = f"best epoch {best}" + ("" if math.isnan(value) else f": {value:.3f}")

@@ -89,3 +89,12 @@ def test_nan_in_features_is_not_blamed_on_the_rate(convert):
     g = gk.from_edges([0, 1], [1, 2], num_nodes=3, x=convert(x), allow_nan=True)
     with pytest.raises(TrainingError, match=r"features x of node 1 are not all finite. Fill them in"):
         NodeClassifier(g, epochs=3).fit([1, 2], [0, 1])
+
+
+def test_a_history_is_printed_counting_from_one():
+    history = gk.learn.History()
+    for loss in (0.7, 0.4):
+        history.append({"train_loss": loss})
+    history.best_epoch = 1
+    lines = repr(history).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["1", "2"] and lines[3].endswith("<- best")

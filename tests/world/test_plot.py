@@ -54,7 +54,7 @@ def points(figure) -> int:
 def test_training_curve_draws_every_set_and_the_best_epoch(tmp_path):
     figure = gk.plot.training_curve(history(), tmp_path / "curve.png", title="GCN")
     assert (tmp_path / "curve.png").read_bytes().startswith(PNG)
-    assert len(figure.axes) == 2 and "best epoch 4: 0.400" in texts(figure)
+    assert len(figure.axes) == 2 and "best epoch 5: 0.400" in texts(figure)
     assert {"training", "validation"} <= set(texts(figure).split("\n"))
     assert len(gk.plot.training_curve(history(1)).axes) == 2
     with pytest.raises(InvalidArgumentError, match="at least one epoch"):
