@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import typing as _typing
 
 from gnnkit import errors as errors
 from gnnkit.autodiff import SparseMatrix as SparseMatrix
@@ -62,19 +62,21 @@ _LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "nn", "learn", "dat
 
 _LAZY_NAMES = {"fit": "learn", "NodeClassifier": "learn", "NodeRegressor": "learn"}
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from gnnkit.learn import NodeClassifier as NodeClassifier
     from gnnkit.learn import NodeRegressor as NodeRegressor
     from gnnkit.learn import fit as fit
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in _LAZY_PACKAGES:
-        return importlib.import_module(f"gnnkit.{name}")
+        return _importlib.import_module(f"gnnkit.{name}")
     if name in _LAZY_NAMES:
-        return getattr(importlib.import_module(f"gnnkit.{_LAZY_NAMES[name]}"), name)
+        return getattr(_importlib.import_module(f"gnnkit.{_LAZY_NAMES[name]}"), name)
     raise AttributeError(f"module 'gnnkit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY_PACKAGES, *_LAZY_NAMES])
+    hidden = ("annotations", "files")  # a future statement and a helper of ours
+    own = [name for name in globals() if name not in hidden and (name[0] != "_" or name.startswith("__"))]
+    return sorted({*own, *_LAZY_PACKAGES, *_LAZY_NAMES})

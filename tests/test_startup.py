@@ -45,3 +45,12 @@ def test_help_of_the_command_line_loads_no_kernels() -> None:
 
 def test_the_probe_sees_a_heavy_import() -> None:
     assert "networkx" in loaded_after("import gnnkit, networkx")["modules"]
+
+
+def test_dir_shows_what_a_person_uses() -> None:
+    import gnnkit as gk
+
+    shown = {name for name in dir(gk) if not name.startswith("__")}
+    assert {"Graph", "NodeClassifier", "nn", "datasets"} <= shown
+    assert not shown & {"Any", "TYPE_CHECKING", "importlib", "annotations", "files"}
+    assert not [name for name in shown if name.startswith("_")]
