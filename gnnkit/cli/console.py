@@ -68,11 +68,11 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))  # as it is: neither markup nor :emoji: names
-    console = Console(width=_width(), highlight=False)
+    console = Console(width=screen_width(), highlight=False)
     console.print(table)
 
 
-def _width() -> int:
+def screen_width() -> int:
     """Columns of the screen that somebody reads on, also through a pipe; 200 where there is none."""
     typed = os.environ.get("COLUMNS", "")
     if typed.isdecimal() and int(typed) > 0:

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gnnkit.cli.console import fails_clearly, print_table, say
+from gnnkit.cli.console import fails_clearly, print_table, say, screen_width
 from gnnkit.cli.options import complete_dataset
+
+WIDE = 120  # columns of a screen on which a whole row of the list fits
+_NARROW = ("name", "nodes", "edges", "task", "where")
 
 data_app = typer.Typer(help="List the real graphs that come with gnnkit, or show one.", no_args_is_help=True)
 
@@ -15,7 +18,7 @@ data_app = typer.Typer(help="List the real graphs that come with gnnkit, or show
 @data_app.command("list")
 @fails_clearly
 def list_datasets() -> None:
-    """List the data sets: name, size, task, where the data are, licence.
+    """List the data sets: name, size, task, where the data are; on a wide screen also classes and licence.
 
     \b
     Examples:
@@ -24,7 +27,8 @@ def list_datasets() -> None:
     from gnnkit import datasets
 
     rows = datasets.list().rows()
-    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    columns = list(rows[0]) if screen_width() >= WIDE else _NARROW
+    print_table(columns, [[row[column] for column in columns] for row in rows])
     say("\nEdges are counted in both directions. More on one of them: gnnkit data show NAME")
 
 
