@@ -78,7 +78,7 @@ def test_data_list_and_show() -> None:
     assert "cora" in listed and "node classification" in listed and "Apache-2.0" in listed
     narrow = works("data list", 80).splitlines()
     assert max(map(len, narrow)) <= 80 and any(
-        line.split() == "pubmed 19,717 88,648 node classification bundled".split() for line in narrow
+        line.split() == ["pubmed", "19,717", "88,648", "node", "classification", "bundled"] for line in narrow
     )
     assert works("data show karate").startswith("# Zachary's karate club")
 
