@@ -312,7 +312,7 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     first = raw[0]
     try:
         if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
-            y = kernels.parallel_ufunc(op.forward, *raw)  # type: ignore[arg-type]  # same bits, several threads
+            y = kernels.blockwise(op.forward, *raw)  # same bits, several threads
         else:
             y = op.forward(*raw, **kwargs)
     except ValueError as error:

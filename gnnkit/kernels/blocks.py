@@ -25,7 +25,8 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
     Parameters
     ----------
     function : callable
-        Element-wise: value p of its result depends on value p of every array only. Its result has their shape.
+        Element-wise: value p of its result depends on value p of every array only. Its result has their shape. A
+        ufunc writes its blocks into the result; what another function returns is copied there.
     *arrays : ndarray or scalar
         C-contiguous arrays of one shape are cut; anything else (small, strided, broadcast, no arrays at all) is
         handed to ``function`` as it is.
@@ -33,7 +34,7 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
     Returns
     -------
     ndarray
-        What ``function(*arrays)`` returns.
+        What ``function(*arrays)`` returns, bit for bit.
 
     Examples
     --------
@@ -50,18 +51,23 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
         return function(*arrays)
     if any(not c and not isinstance(a, int | float | np.generic) for a, c in zip(arrays, cut)):
         return function(*arrays)
+    if isinstance(function, np.ufunc) and function.nout != 1:
+        return function(*arrays)
     flat = [a.reshape(-1) if c else a for a, c in zip(arrays, cut)]
 
-    def part(start: int, stop: int) -> Any:
-        return function(*[a[start:stop] if c else a for a, c in zip(flat, cut)])
+    def part(start: int, stop: int) -> list[Any]:
+        return [a[start:stop] if c else a for a, c in zip(flat, cut)]
 
-    head = part(0, BLOCK)  # tells the dtype of the result
+    head = function(*part(0, BLOCK))  # tells the dtype of the result
     out = np.empty(first.shape, head.dtype)
     target = out.reshape(-1)
     target[:BLOCK] = head
 
     def fill(start: int, stop: int) -> None:
-        target[start:stop] = part(start, stop)
+        if isinstance(function, np.ufunc):
+            function(*part(start, stop), out=target[start:stop])
+        else:
+            target[start:stop] = function(*part(start, stop))
 
     run_chunks(fill, [*range(BLOCK, first.size, BLOCK), first.size])
     return out

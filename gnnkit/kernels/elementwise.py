@@ -1,11 +1,10 @@
-"""Doors of the fused element-wise kernels: dropout, Adam, softmax cross-entropy, big ufuncs. Imports only floor 0.
+"""Doors of the fused element-wise kernels: dropout, Adam, softmax cross-entropy. Imports only floor 0.
 
 Each pass over a large array costs its bytes; these kernels do in one pass what numpy would do in four to ten.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import FAST_FLOATS, read_only
-from gnnkit.kernels.parallel import get_num_threads, parallel_rows, run_chunks
+from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import elementwise as twins
 
-# Elements from which numpy ufuncs are worth sharing among threads, and the size of one (cache-sized) chunk.
-PARALLEL_UFUNC = 1 << 18
-UFUNC_CHUNK = 1 << 16
 # Exponentials handled at a time by softmax_cross_entropy: they fit a second-level cache.
 EXP_BLOCK = 1 << 15
 
@@ -167,52 +163,3 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
 
     parallel_rows(chunk, len(logits), width=4 * logits.shape[1])
     return loss, probabilities
-
-
-def parallel_ufunc(ufunc: np.ufunc, *arrays: ArrayLike) -> Any:
-    """Apply an element-wise numpy ``ufunc``, on several threads where the arrays are large.
-
-    Parameters
-    ----------
-    ufunc : numpy.ufunc
-        With one output, such as ``np.exp`` or ``np.multiply``.
-    *arrays : array_like
-        Large (2**18 elements or more), C-contiguous, of one shape: cut into chunks that run on the pool. Scalars
-        may stand beside them. Anything else is handed to numpy as it is.
-
-    Returns
-    -------
-    ndarray
-        What ``ufunc(*arrays)`` returns, bit for bit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gnnkit import kernels as K
-    >>> K.parallel_ufunc(np.add, np.array([1.0, 2.0]), 1.0)
-    array([2., 3.])
-    """
-    large = [a for a in arrays if isinstance(a, np.ndarray) and a.ndim > 0]
-    if not large or large[0].size < PARALLEL_UFUNC or get_num_threads() == 1 or ufunc.nout != 1:
-        return ufunc(*arrays)
-    shape = large[0].shape
-    # a subclass may give reshape, slices or the ufunc another meaning (matrices, masked arrays)
-    alike = all(
-        type(a) is np.ndarray and a.shape == shape and a.flags.c_contiguous and not a.dtype.hasobject for a in large
-    )
-    scalars = all(any(a is b for b in large) or np.ndim(a) == 0 for a in arrays)
-    if not alike or not scalars:
-        return ufunc(*arrays)
-    # one element decides the dtype by numpy's own rules (Python scalars stay weak)
-    first = ufunc(*(a.reshape(-1)[:1] if isinstance(a, np.ndarray) and a.ndim else a for a in arrays))
-    out = np.empty(shape, first.dtype)
-    flat_out = out.reshape(-1)
-    flat = [a.reshape(-1) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays]
-
-    def run(start: int, stop: int) -> None:
-        part = [a[start:stop] if isinstance(a, np.ndarray) and a.ndim else a for a in flat]
-        ufunc(*part, out=flat_out[start:stop])
-
-    num_chunks = math.ceil(out.size / UFUNC_CHUNK)
-    run_chunks(run, [min(c * UFUNC_CHUNK, out.size) for c in range(num_chunks + 1)])
-    return out

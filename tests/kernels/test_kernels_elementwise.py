@@ -151,7 +151,7 @@ def test_same_bits_for_any_number_of_threads(dtype, rng, threads):
 
 
 @pytest.mark.parametrize("size", [10, 300_001])
-def test_parallel_ufunc_is_the_ufunc(size, rng, threads):
+def test_blockwise_ufunc_is_the_ufunc(size, rng, threads):
     threads(2)
     a, b = rng.normal(size=size).astype(np.float32), rng.normal(size=size)
     cases = [
@@ -161,15 +161,15 @@ def test_parallel_ufunc_is_the_ufunc(size, rng, threads):
     ]  # fmt: skip
     for ufunc, *arrays in cases:
         expected = ufunc(*arrays)
-        result = K.parallel_ufunc(ufunc, *arrays)
+        result = K.blockwise(ufunc, *arrays)
         assert result.dtype == expected.dtype and result.shape == expected.shape
         np.testing.assert_array_equal(result, expected)
-    assert K.parallel_ufunc(np.add, 1.0, 2.0) == 3.0
+    assert K.blockwise(np.add, 1.0, 2.0) == 3.0
 
 
-def test_parallel_ufunc_leaves_subclasses_to_numpy(threads):
+def test_blockwise_ufunc_leaves_subclasses_to_numpy(threads):
     threads(2)
     a = np.ones((600, 600))
     masked = np.ma.masked_array(a, mask=np.eye(600, dtype=bool))
-    assert type(K.parallel_ufunc(np.add, a, a.view(np.matrix))) is np.matrix
-    assert K.parallel_ufunc(np.add, a, masked).mask.sum() == 600
+    assert type(K.blockwise(np.add, a, a.view(np.matrix))) is np.matrix
+    assert K.blockwise(np.add, a, masked).mask.sum() == 600

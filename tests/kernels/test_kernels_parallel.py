@@ -162,4 +162,4 @@ def test_helpers_run_in_the_context_of_the_caller(threads):
     assert seen == [("ignore", "numpy")] * 2
     zeros = np.zeros(1 << 19)
     with np.errstate(divide="ignore"):  # a warning would be an error here
-        assert np.isneginf(K.parallel_ufunc(np.log, zeros)).all()
+        assert np.isneginf(K.blockwise(np.log, zeros)).all()
