@@ -18,9 +18,9 @@ from gnnkit.autodiff.methods import ArrayMethods
 from gnnkit.autodiff.nodes import HANDLERS, OPS, PLAIN, STEPS, Leaf, Node, Op, Stub, creation_counter, mode, op_of
 from gnnkit.autodiff.protocols import call_plain, not_in_table, numbers, requires_grad, shapes_disagree, wrong_arguments
 from gnnkit.errors import DTypeError, GnnkitError, GradientError, InvalidArgumentError
+from gnnkit.kernels.blocks import BLOCKWISE
 
 NO_KEYWORDS: Mapping[str, Any] = {}
-LARGE = 1 << 18  # values from which numpy's elementwise functions are shared among threads
 _ndarray = np.ndarray
 
 
@@ -311,7 +311,7 @@ def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
                 raw[i] = np.asarray(value)
     first = raw[0]
     try:
-        if op.elementwise and type(first) is _ndarray and first.size >= LARGE:
+        if op.elementwise and type(first) is _ndarray and first.size >= BLOCKWISE:
             y = kernels.blockwise(op.forward, *raw)  # same bits, several threads
         else:
             y = op.forward(*raw, **kwargs)

@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import FAST_FLOATS, read_only
+from gnnkit.kernels.blocks import BLOCK
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import elementwise as twins
-
-# Exponentials handled at a time by softmax_cross_entropy: they fit a second-level cache.
-EXP_BLOCK = 1 << 15
 
 
 def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
@@ -151,7 +149,7 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     if logits.dtype not in FAST_FLOATS or logits.size == 0 or backend.current_backend() == "numpy":
         return twins.softmax_cross_entropy(logits, labels)
     loss, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
-    logits, loops, step = read_only(logits), backend.loops("elementwise"), max(1, EXP_BLOCK // logits.shape[1])
+    logits, loops, step = read_only(logits), backend.loops("elementwise"), max(1, BLOCK // logits.shape[1])
 
     def chunk(start: int, stop: int) -> None:
         # blocks that fit a cache: loops and numpy's exp, much faster than a compiled loop's, take turns on each

@@ -15,13 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import FAST_FLOATS, as_rows, pointers, read_only
+from gnnkit.kernels.blocks import BLOCK
 from gnnkit.kernels.csr import expand_indptr
 from gnnkit.kernels.neighbours import gather
 from gnnkit.kernels.parallel import balanced_bounds, parallel_rows
 from gnnkit.kernels.twins import segments as twins
-
-# Exponentials handled at a time: with the values they come from they fit a second-level cache.
-EXP_BLOCK = 1 << 15
 
 
 def _reduce(name: str, values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
@@ -45,7 +43,7 @@ def _in_blocks(block: Callable[[int, int], None], indptr: NDArray[np.int64], wid
 
     def chunk(start: int, stop: int) -> None:
         entries = int(indptr[stop] - indptr[start])
-        pieces = balanced_bounds(stop - start, 1 + entries * width // EXP_BLOCK, indptr[start : stop + 1])
+        pieces = balanced_bounds(stop - start, 1 + entries * width // BLOCK, indptr[start : stop + 1])
         for a, b in itertools.pairwise(pieces):
             block(start + a, start + b)
 

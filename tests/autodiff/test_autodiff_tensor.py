@@ -255,7 +255,7 @@ def test_methods_are_the_functions_of_numpy() -> None:
 def test_large_elementwise_operations_give_the_same_bits(monkeypatch) -> None:
     from gnnkit.autodiff import tensors
 
-    monkeypatch.setattr(tensors, "LARGE", 10)
+    monkeypatch.setattr(tensors, "BLOCKWISE", 10)
     a = np.random.default_rng(0).normal(size=(300, 1000)).astype(np.float32)
     np.testing.assert_array_equal(np.tanh(gk.tensor(a)).numpy(), np.tanh(a))
     np.testing.assert_array_equal((gk.tensor(a) * 2.0 + a).numpy(), a * 2.0 + a)
