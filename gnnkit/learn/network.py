@@ -33,7 +33,7 @@ from gnnkit.learn.history import History
 from gnnkit.learn.loop import fit as train
 from gnnkit.learn.presets import set_decay
 from gnnkit.learn.scaling import learn_columns, standardise
-from gnnkit.learn.tasks import Task
+from gnnkit.learn.tasks import Task, first_broken_node
 
 NORMALISERS = ("l1", "l2", "max", "standard")
 Validation = float | tuple[ArrayLike, ArrayLike] | None
@@ -212,7 +212,10 @@ class NetworkEstimator(NodeEstimator):
     # -- features and targets ---------------------------------------------------------------------------------------
 
     def _check_features(self, graph: Graph) -> None:
-        """Refuse a graph without features [num_nodes, channels]."""
+        """Refuse a graph without features [num_nodes, channels], and nan or infinity in them unless the model is a user's.
+
+        At the door, because dropout hides a broken value from the loss in some epochs.
+        """
         if "x" not in graph.nodes:
             raise InvalidFeatureError(
                 f"{type(self).__name__} learns from node features x. The graph has "
@@ -223,6 +226,12 @@ class NetworkEstimator(NodeEstimator):
             raise ShapeError(
                 f"Node features have shape [num_nodes, channels]. Got {tuple(graph.x.shape)}. "
                 "Use x[:, None] for one channel."
+            )
+        node = None if isinstance(self.model, nn.Module) else first_broken_node(graph)
+        if node is not None:
+            raise InvalidFeatureError(
+                f"The features of every node must be finite. The features x of node {node} are not all finite. "
+                "Fill them in, leave that node out of the graph, or pass a model of your own that reads them."
             )
 
     def _learn_features(self, graph: Graph) -> None:
