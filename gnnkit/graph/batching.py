@@ -56,10 +56,10 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     parts = [part for part in parts if part.num_graphs] or parts[:1]  # a batch of no graphs adds none
     if len(parts) == 1:
         return parts[0]
-    node_ptr = _join_pointers([part.node_ptr for part in parts])
+    node_ptr = join_pointers([part.node_ptr for part in parts])
     fields = {level: _join_fields(parts, level) for level in ENTRY}
     return Graph.trusted(
-        _join_topologies([part.topology for part in parts]),
+        join_topologies([part.topology for part in parts]),
         fields["nodes"],
         fields["edges"],
         fields["globals"],
@@ -85,7 +85,7 @@ def unbatch(graph: Graph) -> list[Graph]:
     return [_part(graph, i, parts[i]) for i in range(graph.num_graphs)]
 
 
-def _join_pointers(pointers: Sequence[np.ndarray]) -> np.ndarray:
+def join_pointers(pointers: Sequence[np.ndarray]) -> np.ndarray:
     """Concatenate ``[0, ..., n]`` pointers into one, each shifted by the end of the one before."""
     sizes = [np.diff(pointer) for pointer in pointers]
     joined = np.zeros(1 + sum(len(size) for size in sizes), np.int64)
@@ -94,10 +94,11 @@ def _join_pointers(pointers: Sequence[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def _join_topologies(parts: Sequence[Topology]) -> Topology:
+def join_topologies(parts: Sequence[Topology]) -> Topology:
+    """One topology of disconnected parts, each with its own senders and receivers (bipartite or not)."""
     if not parts:
         return Topology.trusted(np.zeros(1, np.int64), np.zeros(0, np.int32), 0)
-    nodes = np.cumsum([0] + [part.num_nodes for part in parts])
+    nodes = np.cumsum([0] + [part.num_senders for part in parts])
     edges = np.cumsum([0] + [part.num_edges for part in parts])
     index_type = np.int32 if nodes[-1] < 2**31 else np.int64
     indices = np.concatenate([part.indices.astype(index_type) for part in parts])
@@ -105,13 +106,17 @@ def _join_topologies(parts: Sequence[Topology]) -> Topology:
     order = None
     if not all(part.is_caller_ordered for part in parts):
         order = np.concatenate([part.edge_order for part in parts]) + np.repeat(edges[:-1], np.diff(edges))
-    return Topology.trusted(_join_pointers([part.indptr for part in parts]), indices, int(nodes[-1]), order)
+    return Topology.trusted(join_pointers([part.indptr for part in parts]), indices, int(nodes[-1]), order)
 
 
 def _join_fields(parts: Sequence[Graph], level: str) -> dict[str, Any]:
     if not parts:
         return {}
-    maps = [getattr(part, level) for part in parts]
+    return join_maps([getattr(part, level) for part in parts], level)
+
+
+def join_maps(maps: Sequence[dict[str, Any]], level: str) -> dict[str, Any]:
+    """The fields of one level in all graphs of a batch, joined; names, shapes and dtypes must agree."""
     first = maps[0]
     for position, other in enumerate(maps):
         if other.keys() != first.keys():
@@ -152,20 +157,22 @@ def _join_origins(parts: Sequence[Graph]) -> BatchOrigin | None:
 
 def _part(graph: Graph, i: int, origin: Origin | None) -> Graph:
     (first, last), (start, stop) = graph.node_ptr[i : i + 2].tolist(), graph.edge_ptr[i : i + 2].tolist()
-    whole = graph.topology
-    order = None if whole.is_caller_ordered else _local_order(whole.edge_order[start:stop], start)
-    topology = Topology.trusted(
-        whole.indptr[first : last + 1] - start,
-        whole.indices[start:stop] - whole.indices.dtype.type(first),
-        last - first,
-        order,
-    )
+    topology = part_topology(graph.topology, (first, last), (first, last))
     spans = {"nodes": (first, last), "edges": (start, stop), "globals": (i, i + 1)}
     fields = {
         level: {name: slice_rows(value, *span) for name, value in getattr(graph, level).items()}
         for level, span in spans.items()
     }
     return Graph.trusted(topology, fields["nodes"], fields["edges"], fields["globals"], origin=origin)
+
+
+def part_topology(whole: Topology, senders: tuple[int, int], receivers: tuple[int, int]) -> Topology:
+    """The edges received by the nodes ``receivers``, which all come from the nodes ``senders`` (half-open ranges)."""
+    (first, last), (low, high) = receivers, senders
+    start, stop = int(whole.indptr[first]), int(whole.indptr[last])
+    order = None if whole.is_caller_ordered else _local_order(whole.edge_order[start:stop], start)
+    indices = whole.indices[start:stop] - whole.indices.dtype.type(low)
+    return Topology.trusted(whole.indptr[first : last + 1] - start, indices, high - low, order)
 
 
 def _local_order(order: np.ndarray, start: int) -> np.ndarray | None:

@@ -77,8 +77,18 @@ def check_lengths(senders: np.ndarray, receivers: np.ndarray) -> None:
         )
 
 
-def check_endpoints(senders: np.ndarray, receivers: np.ndarray, *, num_senders: int, num_receivers: int) -> None:
-    """Raise naming the first edge whose sender or receiver is not an existing node."""
+def check_endpoints(
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    *,
+    num_senders: int,
+    num_receivers: int,
+    counts: tuple[str, str] | None = None,
+) -> None:
+    """Raise naming the first edge whose sender or receiver is not an existing node.
+
+    ``counts`` is what the caller knows the two numbers of nodes as.
+    """
     if in_range(senders, num_senders) and in_range(receivers, num_receivers):
         return
     bad_sender = (senders < 0) | (senders >= num_senders)
@@ -89,7 +99,10 @@ def check_endpoints(senders: np.ndarray, receivers: np.ndarray, *, num_senders: 
         if bad_sender[edge]
         else ("receiver", int(receivers[edge]), num_receivers)
     )
-    count = "num_nodes" if num_senders == num_receivers else f"num_{side}s"
+    if counts is not None:
+        count = counts[side == "receiver"]
+    else:
+        count = "num_nodes" if num_senders == num_receivers else f"num_{side}s"
     span = f"from 0 to {limit - 1} ({count}={limit})" if limit else f"but there are no nodes ({count}=0)"
     advice = (
         "Negative indices are not wrapped; correct the edge."

@@ -76,7 +76,7 @@ def from_edges(
     nodes = with_short("nodes", nodes, "x", x)
     edges = with_short("edges", edges, "e", e)
     globals = with_short("globals", globals, "u", u)
-    num_nodes = _node_count(num_nodes, nodes)
+    num_nodes = node_count(num_nodes, nodes)
     senders, receivers = as_index(senders, "senders"), as_index(receivers, "receivers")
     check_lengths(senders, receivers)
     check_endpoints(senders, receivers, num_senders=num_nodes, num_receivers=num_nodes)
@@ -139,7 +139,8 @@ def with_short(level: str, fields: Mapping[str, Any] | None, short: str, value: 
     return {short: value, **merged}
 
 
-def _node_count(num_nodes: int | None, nodes: Mapping[str, Any]) -> int:
+def node_count(num_nodes: int | None, nodes: Mapping[str, Any]) -> int:
+    """The given number of nodes, or the length of the first node field; neither is an error."""
     if num_nodes is not None:
         return as_count(num_nodes, "num_nodes")
     for value in nodes.values():

@@ -198,9 +198,13 @@ def concatenate(values: Sequence[Any]) -> Any:
 
 def first_unequal(array: np.ndarray, left: np.ndarray, right: np.ndarray) -> int | None:
     """First k where rows ``array[left[k]]`` and ``array[right[k]]`` differ (two NaN count as equal), or None."""
-    one, other = array[left], array[right]
+    return first_difference(array[left], array[right])
+
+
+def first_difference(one: np.ndarray, other: np.ndarray) -> int | None:
+    """First row where two arrays of the same shape differ (two NaN count as equal), or None."""
     differ = (one != other) & ~((one != one) & (other != other))
-    rows = differ.reshape(len(left), int(np.prod(array.shape[1:]))).any(axis=1)
+    rows = differ.reshape(len(one), int(np.prod(one.shape[1:]))).any(axis=1)
     return int(np.argmax(rows)) if rows.any() else None
 
 

@@ -6,7 +6,7 @@ What arrays can hold becomes fields; what they cannot (names, edge keys, kind of
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,18 +81,18 @@ def from_networkx(
     >>> gk.to_networkx(g).edges(data=True)
     EdgeDataView([('ann', 'bob', {'years': 4})])
     """
-    _require_networkx_graph(G)
+    require_networkx_graph(G, "from_networkx")
     names = list(G.nodes)
     index = {name: i for i, name in enumerate(names)}
     multigraph = G.is_multigraph()
-    ends, keys, edge_data = _edge_lists(G, multigraph)
-    nodes, node_columns = _read(
+    ends, keys, edge_data = edge_lists(G, multigraph)
+    nodes, node_columns = read_rows(
         [G.nodes[name] for name in names], node_attrs, "nodes", lambda i: f"node {names[i]!r}", dtype
     )
-    edges, edge_columns = _read(
+    edges, edge_columns = read_rows(
         edge_data, edge_attrs, "edges", lambda k: f"edge {k} ({ends[k][0]!r} -> {ends[k][1]!r})", dtype
     )
-    globals, global_columns, extra = _read_graph(G.graph, graph_attrs, dtype)
+    globals, global_columns, extra = read_graph_attributes(G.graph, graph_attrs, dtype)
     senders = np.fromiter((index[u] for u, _ in ends), np.int64, len(ends))
     receivers = np.fromiter((index[v] for _, v in ends), np.int64, len(ends))
     partner = None
@@ -145,8 +145,6 @@ def to_networkx(g: Graph) -> nx.Graph:
     >>> gk.to_networkx(gk.path(3)).edges
     EdgeView([(0, 1), (1, 2)])
     """
-    import networkx as nx
-
     if g.num_graphs != 1:
         raise InvalidGraphError(
             f"to_networkx must be given one graph. Got a batch of {g.num_graphs}. "
@@ -158,36 +156,50 @@ def to_networkx(g: Graph) -> nx.Graph:
         senders, receivers, edges = undo_reverses(senders, receivers, edges, origin)
     names: Sequence[Hashable] = origin.node_names if origin.node_names is not None else range(g.num_nodes)
     directed = origin.partner is None
-    multigraph = bool(origin.multigraph) or _has_parallel(senders, receivers, directed)
-    G = {
+    multigraph = bool(origin.multigraph) or has_parallel(senders, receivers, directed)
+    columns = origin.columns
+    G = empty_networkx(directed=directed, multigraph=multigraph)
+    G.graph.update({**write_rows(g.globals, columns.get("globals", {}), "globals", 1)[0], **origin.extra})
+    G.add_nodes_from(zip(names, write_rows(g.nodes, columns.get("nodes", {}), "nodes", g.num_nodes)))
+    rows = write_rows(edges, columns.get("edges", {}), "edges", len(senders))
+    ends = [(names[s], names[r]) for s, r in zip(senders.tolist(), receivers.tolist())]
+    put_edges(G, ends, origin.edge_keys or (None,) * len(ends), rows)
+    return G
+
+
+def empty_networkx(*, directed: bool, multigraph: bool) -> Any:
+    """A graph of networkx without nodes, of one of its four classes."""
+    import networkx as nx
+
+    return {
         (True, True): nx.MultiDiGraph,
         (True, False): nx.DiGraph,
         (False, True): nx.MultiGraph,
         (False, False): nx.Graph,
     }[directed, multigraph]()
-    G.graph.update(_write_graph(g, origin))
-    G.add_nodes_from(zip(names, _write(dict(g.nodes), origin, "nodes", g.num_nodes)))
-    rows = _write(edges, origin, "edges", len(senders))
-    ends = [(names[s], names[r]) for s, r in zip(senders.tolist(), receivers.tolist())]
-    if multigraph:
-        keys = origin.edge_keys or (None,) * len(ends)
+
+
+def put_edges(G: Any, ends: Sequence[tuple[Any, Any]], keys: Sequence[Any], rows: Sequence[dict[Any, Any]]) -> None:
+    """Add edges with their attributes, and with their keys (None: the next free number) to a multigraph."""
+    if G.is_multigraph():
         G.add_edges_from((u, v, key, row) for (u, v), key, row in zip(ends, keys, rows))
     else:
         G.add_edges_from((u, v, row) for (u, v), row in zip(ends, rows))
-    return G
 
 
-def _require_networkx_graph(G: Any) -> None:
+def require_networkx_graph(G: Any, door: str) -> None:
+    """Raise unless ``G`` is a graph of networkx."""
     import networkx as nx
 
     if not isinstance(G, nx.Graph):
         raise DTypeError(
-            f"from_networkx must be given a networkx graph. Got {type(G).__name__}. "
+            f"{door} must be given a networkx graph. Got {type(G).__name__}. "
             "Use gk.from_edges, gk.from_scipy or gk.from_pandas for other data."
         )
 
 
-def _edge_lists(G: Any, multigraph: bool) -> tuple[list[tuple[Any, Any]], list[Any], list[dict[str, Any]]]:
+def edge_lists(G: Any, multigraph: bool) -> tuple[list[tuple[Any, Any]], list[Any], list[dict[str, Any]]]:
+    """Ends, keys (none unless a multigraph) and attributes of every edge, in the order of ``G.edges``."""
     if multigraph:
         rows = list(G.edges(keys=True, data=True))
         return [(u, v) for u, v, _, _ in rows], [key for _, _, key, _ in rows], [data for *_, data in rows]
@@ -195,9 +207,10 @@ def _edge_lists(G: Any, multigraph: bool) -> tuple[list[tuple[Any, Any]], list[A
     return [(u, v) for u, v, _ in rows], [], [data for *_, data in rows]
 
 
-def _read(
+def read_rows(
     data: list[dict[str, Any]], selection: Selection, level: str, label: Any, dtype: DTypeLike | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Column]]:
+    """Fields [len(data), ...] from one dictionary of attributes per node (edge)."""
     available = dict.fromkeys(key for row in data for key in row)
 
     def get(name: str) -> tuple[np.ndarray, Attribute]:
@@ -215,9 +228,11 @@ def _read(
     return read_fields(available, selection, get, level=level, dtype=dtype)
 
 
-def _read_graph(
+def read_graph_attributes(
     data: dict[Any, Any], selection: Sequence[str] | None, dtype: DTypeLike | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Column], dict[Any, Any]]:
+    """Globals from the attributes of the graph, and what is carried along."""
+
     def get(name: str) -> tuple[np.ndarray, Attribute]:
         return pack([data[name]], name=name, level="globals", label=lambda _: "the graph")
 
@@ -236,17 +251,15 @@ def _holdable(value: Any) -> bool:
     return True
 
 
-def _write(fields: dict[str, Any], origin: Origin, level: str, count: int) -> list[dict[Hashable, Any]]:
+def write_rows(
+    fields: Mapping[str, Any], columns: Mapping[str, Column], level: str, count: int
+) -> list[dict[Hashable, Any]]:
+    """One dictionary of attributes per node (edge) from its fields; the inverse of :func:`read_rows`."""
     lists: dict[Hashable, list[Any]] = {}
-    columns = origin.columns.get(level, {})
     for name, value in fields.items():
         for key, values in unpack_field(name, value, columns.get(name)).items():
             added(lists, key, values, level)
     return [dict(zip(lists, row)) for row in zip(*lists.values())] if lists else [{} for _ in range(count)]
-
-
-def _write_graph(g: Graph, origin: Origin) -> dict[Hashable, Any]:
-    return {**_write(dict(g.globals), origin, "globals", 1)[0], **origin.extra}
 
 
 def undo_reverses(
@@ -266,7 +279,8 @@ def undo_reverses(
     return senders[given], receivers[given], {name: raw(value)[given] for name, value in edges.items()}
 
 
-def _has_parallel(senders: np.ndarray, receivers: np.ndarray, directed: bool) -> bool:
+def has_parallel(senders: np.ndarray, receivers: np.ndarray, directed: bool) -> bool:
+    """Whether two edges have the same ends (undirected: in any direction)."""
     pairs = np.stack([senders, receivers], axis=1) if len(senders) else np.zeros((0, 2), int)
     if not directed:
         pairs = np.sort(pairs, axis=1)

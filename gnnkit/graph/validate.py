@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gnnkit.errors import DTypeError, InvalidFeatureError
@@ -33,13 +33,17 @@ def checked_fields(fields: Mapping[str, Any] | None, level: str, count: int) -> 
 
 def refuse_nan(graph: Graph, fields: FieldMap) -> None:
     """Raise naming the first row of ``fields`` that holds a NaN."""
+    refuse_nan_rows(fields, lambda row: entry_label(graph, fields.level, row))
+
+
+def refuse_nan_rows(fields: FieldMap, label: Callable[[int], str]) -> None:
+    """The same for the fields of anything: ``label`` says how an error speaks of a row."""
     for name, value in fields.items():
         row = first_nan_row(value)
         if row is not None:
-            level = fields.level
             raise InvalidFeatureError(
                 "Features must not be NaN. "
-                f"The {ENTRY[level]} field {name!r} has a NaN at {entry_label(graph, level, row)}. "
+                f"The {ENTRY[fields.level]} field {name!r} has a NaN at {label(row)}. "
                 "Fill or drop it, or pass allow_nan=True to keep it."
             )
 
