@@ -53,6 +53,10 @@ class GradientError(GnnkitError, RuntimeError):
     """Raised when a derivative is asked for that does not exist or that disagrees with its check."""
 
 
+class ProgramError(GnnkitError, TypeError):
+    """Raised when a message program does something that cannot be traced, such as an ``if`` on the value of an edge."""
+
+
 class TrainingError(GnnkitError, RuntimeError):
     """Raised when training cannot go on: the loss is not finite."""
 

@@ -212,7 +212,7 @@ class NetworkEstimator(NodeEstimator):
     # -- features and targets ---------------------------------------------------------------------------------------
 
     def _check_features(self, graph: Graph) -> None:
-        """Refuse a graph without features [num_nodes, channels], and nan or infinity in them unless the model is a user's.
+        """Refuse a graph without features [num_nodes, channels], or not finite ones unless the model is of the user.
 
         At the door, because dropout hides a broken value from the loss in some epochs.
         """
