@@ -43,6 +43,10 @@ class Convolution(Module):
         )
 
     def forward(self, graph: Graph) -> Graph:
+        return graph.replace(x=self.convolve(graph, self.checked(graph)))
+
+    def checked(self, graph: Graph) -> Any:
+        """``x`` of a graph that this layer can use, in the dtype of its parameters; others are refused."""
         used = self.state + ("e",) if self.edge_weight == "e" else self.state
         check_state(graph, used, layer=self)
         if graph.topology.is_bipartite:
@@ -56,7 +60,7 @@ class Convolution(Module):
                 f"{layer_name(self)} needs features of shape [num_nodes, channels]. Got x of shape {list(x.shape)}. "
                 "Flatten the trailing axes with x.reshape(num_nodes, -1)."
             )
-        return graph.replace(x=self.convolve(graph, x))
+        return x
 
     def parameter_dtype(self, graph: Graph) -> Any:
         """The dtype to compute in: that of the parameters, or that of ``x`` for a layer without any."""
@@ -64,14 +68,14 @@ class Convolution(Module):
             return parameter.dtype
         return None
 
-    def edge_features(self, graph: Graph, channels: int, dtype: Any) -> Tensor:
-        """The edge state ``e`` [num_edges, channels] in ``dtype``."""
+    def edge_features(self, graph: Graph, channels: int, dtype: Any, *, argument: str = "edge_channels") -> Tensor:
+        """The edge state ``e`` [num_edges, channels] in ``dtype``; errors name the constructor's ``argument`` for it."""
         e = input_features(graph.e, None, dtype, self, field="e")
         if e.shape != (graph.num_edges, channels):
             advice = (
                 "Use e[:, None] for one number per edge."
                 if e.ndim == 1
-                else f"Build the layer with edge_channels={e.shape[-1]}, or change the channels of e."
+                else f"Build the layer with {argument}={e.shape[-1]}, or change the channels of e."
             )
             raise ShapeError(
                 f"{layer_name(self)} needs edge features of shape [num_edges, {channels}]. Got e of shape "
