@@ -38,6 +38,29 @@ LAYERS = {
     "appnp": (lambda rng: gk.nn.APPNP(K=3, alpha=0.2, edge_weight="w"), "x"),
     "cheb widening": (lambda rng: gk.nn.ChebConv(3, 4, K=3, lambda_max=1.8, rng=rng), "x"),
     "cheb narrowing": (lambda rng: gk.nn.ChebConv(3, 1, K=4, edge_weight="w", rng=rng), "x"),
+    "tag": (lambda rng: gk.nn.TAGConv(3, 4, K=2, rng=rng), "x"),
+    "tag weighted": (lambda rng: gk.nn.TAGConv(3, 1, K=3, normalise=False, edge_weight="w", rng=rng), "x"),
+    "gcn2": (
+        lambda rng: gk.nn.Sequential(
+            gk.nn.Linear(3, 4, rng=rng),
+            gk.nn.KeepFeatures("x_0"),
+            gk.nn.GCN2Conv(4, layer=1, rng=rng),
+            gk.nn.Tanh(),
+            gk.nn.GCN2Conv(4, layer=2, shared_weights=False, edge_weight="w", rng=rng),
+        ),
+        "x",
+    ),
+    "arma": (lambda rng: gk.nn.ARMAConv(3, 2, stacks=2, layers=2, activation="tanh", rng=rng), "x"),
+    "arma shared": (
+        lambda rng: gk.nn.ARMAConv(3, 4, layers=3, shared_weights=True, activation=None, edge_weight="w", rng=rng),
+        "x",
+    ),
+    "rgcn": (lambda rng: gk.nn.RGCNConv(3, 4, num_relations=3, relation="kind", rng=rng), "x"),
+    "rgcn bases": (
+        lambda rng: gk.nn.RGCNConv(3, 2, num_relations=3, relation="kind", num_bases=2, reducer="sum", rng=rng),
+        "x",
+    ),
+    "rgcn blocks": (lambda rng: gk.nn.RGCNConv(3, 6, num_relations=3, relation="kind", num_blocks=3, rng=rng), "x"),
     "graph network": (
         lambda rng: gk.nn.GraphNetwork(
             edge_model=gk.nn.MLP([10, 4, 2], activation="tanh", rng=rng),
@@ -98,7 +121,7 @@ def make_graph(name, senders, receivers, num_nodes, seed, dtype="float64"):
         x=rng.normal(size=(num_nodes, CHANNELS)).astype(dtype),
         e=rng.normal(size=(len(senders), EDGE_CHANNELS)).astype(dtype) if "e" in state else None,
         u=rng.normal(size=(1, GLOBAL_CHANNELS)).astype(dtype) if "u" in state else None,
-        edges={"w": rng.uniform(0.5, 2.0, len(senders)).astype(dtype)},
+        edges={"w": rng.uniform(0.5, 2.0, len(senders)).astype(dtype), "kind": rng.integers(0, 3, len(senders))},
     )
 
 
