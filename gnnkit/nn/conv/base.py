@@ -69,7 +69,7 @@ class Convolution(Module):
         return None
 
     def edge_features(self, graph: Graph, channels: int, dtype: Any, *, argument: str = "edge_channels") -> Tensor:
-        """The edge state ``e`` [num_edges, channels] in ``dtype``; errors name the constructor's ``argument`` for it."""
+        """The edge state ``e`` [num_edges, channels] in ``dtype``; errors advise to change ``argument``."""
         e = input_features(graph.e, None, dtype, self, field="e")
         if e.shape != (graph.num_edges, channels):
             advice = (
