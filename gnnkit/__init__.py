@@ -60,12 +60,22 @@ __version__ = "0.1.0"
 
 _LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "nn", "learn", "datasets", "plot", "cli")
 
-_LAZY_NAMES = {"fit": "learn", "NodeClassifier": "learn", "NodeRegressor": "learn"}
+_LAZY_NAMES = {
+    "agg": "message",
+    "message_passing": "message",
+    "message_program": "message",
+    "fit": "learn",
+    "NodeClassifier": "learn",
+    "NodeRegressor": "learn",
+}
 
 if _typing.TYPE_CHECKING:
     from gnnkit.learn import NodeClassifier as NodeClassifier
     from gnnkit.learn import NodeRegressor as NodeRegressor
     from gnnkit.learn import fit as fit
+    from gnnkit.message import agg as agg
+    from gnnkit.message import message_passing as message_passing
+    from gnnkit.message import message_program as message_program
 
 
 def __getattr__(name: str) -> _typing.Any:

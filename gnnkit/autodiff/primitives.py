@@ -42,6 +42,9 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
         for value in args:
             if isinstance(value, Tensor):
                 return record(op, args, kwargs or NO_KEYWORDS)
+        for value in args:
+            if hasattr(value, "__gnnkit_function__"):  # a value of a message program, which is traced
+                return value.__gnnkit_function__(op.name, args, kwargs)
         return function(*args, **kwargs)
 
     call.op = op  # type: ignore[attr-defined]

@@ -1,0 +1,176 @@
+"""`gk.agg`: what a message program does over the edges of a receiver, sender or graph. Imports symbols and table.
+
+Sum, maximum and product are operations of their own; everything else is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gnnkit.errors import ProgramError, unknown_name
+from gnnkit.message.program import symbols as s
+from gnnkit.message.program.symbols import Symbol, as_symbol, call, caller_line
+from gnnkit.message.program.table import where
+
+TO = {"receivers": "dst", "senders": "src", "graphs": "graph"}
+
+
+def _message(value: Any, to: str) -> tuple[Symbol, str]:
+    if to not in TO:
+        raise unknown_name("side to aggregate at", to, TO)
+    if not isinstance(value, Symbol):
+        from gnnkit.message.program.tracing import is_tracing
+
+        if not is_tracing():
+            raise ProgramError(
+                f"gk.agg stands inside of a message program. Got {type(value).__name__} outside of one{caller_line()}. "
+                "Put it into a function decorated with @gk.message_program; outside, use gk.message.aggregate."
+            )
+    return s.as_float(as_symbol(value)), TO[to]
+
+
+def sum(message: Any, to: str = "receivers") -> Symbol:
+    """Sum over the edges of each receiver; 0 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects: the end that an edge enters, the end that it leaves, or the graph that it is in.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> @gk.message_program
+    ... def total(src):
+    ...     return gk.agg.sum(src.x)
+    >>> g = gk.from_edges([0, 2], [1, 1], num_nodes=3)
+    >>> total(g.topology, src={"x": np.array([1.0, 2.0, 4.0])}).numpy()
+    array([0., 5., 0.])
+    """
+    x, level = _message(message, to)
+    return s.aggregate(x, "sum", level)
+
+
+def mean(message: Any, to: str = "receivers") -> Symbol:
+    """Mean over the edges of each receiver; 0 where there are none. See :func:`sum`."""
+    x, level = _message(message, to)
+    return s.aggregate(x, "sum", level) / call("maximum", s.degree(level), 1.0)
+
+
+def max(message: Any, to: str = "receivers") -> Symbol:
+    """Largest value over the edges of each receiver; 0 where there are none. Ties share the gradient evenly."""
+    x, level = _message(message, to)
+    return s.aggregate(x, "max", level)
+
+
+def min(message: Any, to: str = "receivers") -> Symbol:
+    """Smallest value over the edges of each receiver; 0 where there are none. Ties share the gradient evenly."""
+    x, level = _message(message, to)
+    return -s.aggregate(-x, "max", level)
+
+
+def prod(message: Any, to: str = "receivers") -> Symbol:
+    """Product over the edges of each receiver; 1 where there are none. Gradients are right at zeros too.
+
+    Notes
+    -----
+    Third derivatives where several factors are zero are not.
+    """
+    x, level = _message(message, to)
+    return s.aggregate(s.rows_of(x, "edge"), "prod", level)
+
+
+def var(message: Any, to: str = "receivers") -> Symbol:
+    """Population variance over the edges of each receiver; 0 where there are none."""
+    x, level = _message(message, to)
+    return s.make("custom", (_variance(x, to), x), ("var", level), level, x.shape)
+
+
+def std(message: Any, to: str = "receivers") -> Symbol:
+    """Population standard deviation over the edges of each receiver; 0 where there are none.
+
+    Notes
+    -----
+    Where all messages are equal the gradient is 0.
+    """
+    x, level = _message(message, to)
+    return s.make("custom", (call("sqrt", _variance(x, to)), x), ("std", level), level, x.shape)
+
+
+def _variance(x: Symbol, to: str) -> Symbol:
+    return mean(call("square", x - mean(x, to)), to)
+
+
+def _safe_top(x: Symbol, level: str) -> Symbol:
+    top = s.aggregate(x, "max", level)
+    return s.stop_gradient(where(call("isfinite", top), top, 0.0))
+
+
+def logsumexp(message: Any, to: str = "receivers") -> Symbol:
+    """``log(sum(exp(message)))`` over the edges of each receiver without overflow; -inf where there are none."""
+    x, level = _message(message, to)
+    top = _safe_top(x, level)
+    total = s.aggregate(call("exp", x - top), "sum", level)
+    return where(total == 0, -float("inf"), call("log", where(total == 0, 1.0, total))) + top
+
+
+def softmax(score: Any, to: str = "receivers") -> Symbol:
+    """Softmax of the scores of the edges of each receiver: still one value per edge.
+
+    Parameters
+    ----------
+    score : Symbol
+        -inf switches an edge off.
+    to : {"receivers", "senders", "graphs"}
+        Whose edges sum to 1.
+
+    Notes
+    -----
+    In ``sum(softmax(score) * value)`` no weight is stored: the sums of ``exp`` with and without the value run together.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> @gk.message_program
+    ... def attention(src, edge):
+    ...     return gk.agg.sum(gk.agg.softmax(edge.score) * src.x)
+    >>> g = gk.from_edges([0, 2], [1, 1], num_nodes=3)
+    >>> attention(g.topology, src={"x": np.array([1.0, 2.0, 5.0])}, edge={"score": np.log([1.0, 3.0])}).numpy()
+    array([0., 4., 0.])
+    """
+    x, level = _message(score, to)
+    weight = call("exp", x - _safe_top(x, level))
+    total = s.aggregate(weight, "sum", level)
+    return weight / where(total == 0, 1.0, total)
+
+
+def degree(to: str = "receivers") -> Symbol:
+    """Number of edges of each receiver (sender, graph), as a floating value."""
+    _, level = _message(s.number(0.0), to)
+    return s.degree(level)
+
+
+REDUCERS: dict[str, Callable[..., Symbol]] = {
+    "sum": sum, "mean": mean, "max": max, "min": min, "prod": prod, "var": var, "std": std, "logsumexp": logsumexp,
+}  # fmt: skip
+
+
+def reduce(message: Any, reducer: str, to: str = "receivers") -> Symbol:
+    """The reducer of that name: ``reduce(x, "mean")`` is ``mean(x)``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such reducer.
+    """
+    if reducer not in REDUCERS:
+        raise unknown_name("reducer", reducer, REDUCERS)
+    return REDUCERS[reducer](message, to)

@@ -1,0 +1,146 @@
+"""What happens when a numpy function, or one of gnnkit's, is called with a symbol. Imports symbols and the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gnnkit.errors import ProgramError
+from gnnkit.message.program import symbols as s
+from gnnkit.message.program.symbols import Symbol, as_symbol, call, caller_line
+from gnnkit.message.program.table import COMPOSED, TABLE, truth, where
+
+# ufuncs that go by another name in the table, or are made of its functions
+UFUNCS: dict[str, Callable[..., Symbol]] = {
+    "true_divide": lambda a, b: call("divide", a, b),
+    "abs": lambda x: call("absolute", x),
+    "fabs": lambda x: call("absolute", x),
+    "positive": lambda x: as_symbol(x),
+    "matmul": s.matmul,
+    "float_power": lambda a, b: call("power", a, b),
+    "tan": lambda x: call("sin", x) / call("cos", x),
+    "sinh": lambda x: 0.5 * (call("exp", x) - call("exp", -as_symbol(x))),
+    "cosh": lambda x: 0.5 * (call("exp", x) + call("exp", -as_symbol(x))),
+    "exp2": lambda x: call("exp", as_symbol(x) * math.log(2.0)),
+    "log2": lambda x: call("log", x) * (1 / math.log(2.0)),
+    "log10": lambda x: call("log", x) * (1 / math.log(10.0)),
+    "hypot": lambda a, b: call("sqrt", call("square", a) + call("square", b)),
+    "bitwise_and": lambda a, b: call("logical_and", a, b),
+    "bitwise_or": lambda a, b: call("logical_or", a, b),
+    "invert": lambda a: call("logical_not", a),
+    "isinf": lambda x: call("equal", call("absolute", x), math.inf),
+}
+
+
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Symbol:
+    lower, upper = a_min if a_min is not None else min, a_max if a_max is not None else max
+    x = as_symbol(x) if lower is None else call("maximum", x, lower)
+    return x if upper is None else call("minimum", x, upper)
+
+
+def _stack(values: Any, axis: int = 0) -> Symbol:
+    parts = [as_symbol(v) for v in values]
+    axis = axis % (parts[0].ndim + 1)
+    return s.concatenate([s.reshape(p, (*p.shape[:axis], 1, *p.shape[axis:])) for p in parts], axis)
+
+
+def _expand_dims(x: Symbol, axis: Any) -> Symbol:
+    return s.reshape(x, np.expand_dims(np.broadcast_to(np.empty(()), x.shape), axis).shape)
+
+
+def _squeeze(x: Symbol, axis: Any = None) -> Symbol:
+    return s.reshape(x, np.squeeze(np.broadcast_to(np.empty(()), x.shape), axis).shape)
+
+
+def _swapaxes(x: Symbol, axis1: int, axis2: int) -> Symbol:
+    axes = list(range(x.ndim))
+    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    return s.transpose(x, axes)
+
+
+def _dot(a: Any, b: Any) -> Symbol:
+    return s.matmul(a, b) if np.ndim(a) and np.ndim(b) else as_symbol(a) * b
+
+
+def _like(value: float) -> Callable[..., Symbol]:
+    return lambda x, **kw: s.broadcast_to(s.number(value), x.shape)
+
+
+def _variance(x: Symbol, axis: Any = None, keepdims: bool = False) -> Symbol:
+    return call("square", x - x.mean(axis, keepdims=True)).mean(axis, keepdims=keepdims)
+
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.where: where,
+    np.sum: s.feature_sum,
+    np.mean: lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
+    np.max: s.feature_max,
+    np.amax: s.feature_max,
+    np.min: lambda x, axis=None, keepdims=False: x.min(axis, keepdims),
+    np.amin: lambda x, axis=None, keepdims=False: x.min(axis, keepdims),
+    np.var: _variance,
+    np.std: lambda x, axis=None, keepdims=False: call("sqrt", _variance(x, axis, keepdims)),
+    np.clip: _clip,
+    np.concatenate: s.concatenate,
+    np.stack: _stack,
+    np.reshape: lambda x, shape: s.reshape(x, shape),
+    np.ravel: lambda x: s.reshape(x, (x.size,)),
+    np.transpose: lambda x, axes=None: x.transpose(*(() if axes is None else axes)),
+    np.swapaxes: _swapaxes,
+    np.expand_dims: _expand_dims,
+    np.squeeze: _squeeze,
+    np.broadcast_to: lambda x, shape: s.broadcast_to(x, tuple(shape)),
+    np.dot: _dot,
+    np.inner: lambda a, b: (a * b).sum(-1),
+    np.zeros_like: _like(0.0),
+    np.ones_like: _like(1.0),
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.size: lambda x: x.size,
+    np.linalg.norm: lambda x, axis=None, keepdims=False: call("sqrt", s.feature_sum(call("square", x), axis, keepdims)),
+}
+
+
+def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, kwargs: Any) -> Symbol:
+    name = ufunc.__name__
+    if method == "reduce" and name in ("add", "maximum", "minimum"):
+        reduction = {"add": np.sum, "maximum": np.max, "minimum": np.min}[name]
+        return FUNCTIONS[reduction](*inputs, **{"axis": 0, **kwargs})
+    if method != "__call__" or kwargs:
+        raise _unknown(f"np.{name}{'' if method == '__call__' else '.' + method} with {', '.join(kwargs) or 'that'}")
+    if name in TABLE:
+        return call(name, *inputs)
+    if name in UFUNCS:
+        return UFUNCS[name](*inputs)
+    raise _unknown(f"np.{name}")
+
+
+def apply_function(function: Any, args: Any, kwargs: Any) -> Any:
+    if function not in FUNCTIONS:
+        raise _unknown(f"{function.__module__}.{function.__name__}".replace("numpy.", "np."))
+    return FUNCTIONS[function](*args, **kwargs)
+
+
+def apply_named(name: str, args: Any, kwargs: Any) -> Symbol:
+    """One of gnnkit's own functions, by the name of its operation."""
+    if name in COMPOSED:
+        return COMPOSED[name](*args, **kwargs)
+    if name == "where":
+        return where(*args)
+    if name in TABLE:
+        return call(name, *args)
+    raise _unknown(f"gk.{name}")
+
+
+def _unknown(name: str) -> ProgramError:
+    known = sorted({*TABLE, *UFUNCS, *COMPOSED, *(f.__name__ for f in FUNCTIONS)})
+    return ProgramError(
+        f"Inside of a message program, functions must be known to its compiler. Got {name}{caller_line()}. "
+        f"Known are {', '.join(known)}; compute other things outside, and pass them as fields."
+    )
+
+
+__all__ = ["apply_function", "apply_named", "apply_ufunc", "truth"]

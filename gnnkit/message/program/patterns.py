@@ -1,0 +1,65 @@
+"""Sums over edges that a kernel of the ground floor computes as it is: neighbour sums, and sums of a field of edges.
+
+Imports symbols, kernels and the plan's idea of a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gnnkit import kernels as K
+from gnnkit.message.memory import is_frozen, remember
+from gnnkit.message.program.setting import Setting
+from gnnkit.message.program.symbols import Symbol
+
+Direct = Callable[[dict[Symbol, Any], Setting], Any]
+
+
+def match(sink: Symbol, setting: Setting) -> Direct | None:
+    """The ready-made way to compute a sum over edges, if there is one."""
+    if sink.op != "aggregate" or sink.info[0] != "sum" or sink.info[1] == "graph":
+        return None
+    to, message = sink.info[1], sink.args[0]
+    other = "src" if to == "dst" else "dst"
+    if message.level == other:
+        return partial(_neighbour_sum, sink, message, None)
+    if message.op == "call" and message.info == "multiply":
+        for weight, rows in (message.args, message.args[::-1]):
+            if rows.level == other and weight.op == "input" and weight.level == "edge" and _is_weight(weight, rows):
+                return partial(_neighbour_sum, sink, rows, weight)
+    return None
+
+
+def _is_weight(weight: Symbol, rows: Symbol) -> bool:
+    """Whether it is one number per edge, or one per edge and head for rows [heads, channels]."""
+    if weight.kind != "f":
+        return False
+    if weight.size == 1:
+        return weight.ndim <= rows.ndim
+    return rows.ndim == 2 and weight.ndim == 2 and weight.shape == (rows.shape[0], 1)
+
+
+def _neighbour_sum(
+    sink: Symbol, rows: Symbol, weight: Symbol | None, values: dict[Symbol, Any], setting: Setting
+) -> Any:
+    topology = setting.topology
+    x = values[rows]
+    w = None
+    if weight is not None:
+        w = values[weight]
+        if sink.info[1] == "src":
+            w = _permuted(w, topology)
+        w = w.reshape((len(w), *(() if weight.size == 1 else weight.shape[:1])))
+    t = topology if sink.info[1] == "dst" else topology.transpose()
+    return K.neighbour_sum(t.indptr, t.indices, np.ascontiguousarray(x), w).reshape(-1, *sink.shape)
+
+
+def _permuted(weights: np.ndarray, topology: Any) -> np.ndarray:
+    """Weights in the order of the transpose; of a cached normalisation, permuted once and not at every step."""
+    if not is_frozen(weights):
+        return K.gather(weights, topology.transpose_permutation)
+    return remember(topology, "permuted", weights, lambda: K.gather(weights, topology.transpose_permutation))

@@ -1,0 +1,79 @@
+"""The order of work: which sums over edges run in one sweep, and what each sweep reads. Imports symbols only.
+
+Values of nodes are computed one by one. Everything per edge belongs to a *sweep*: one pass over the edges of a
+topology, by receivers or (on the transpose) by senders, that ends in sums and maxima per node, in an output per
+edge, or in the gradient of a shared matrix. Sweeps that need the results of others come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gnnkit.message.program.derive import topological
+from gnnkit.message.program.symbols import Symbol
+
+
+@dataclass
+class Sweep:
+    """One pass over the edges."""
+
+    side: str  # whose rows it owns: "dst", "src" or "graph"
+    sinks: list[Symbol] = field(default_factory=list)  # aggregates, contractions, and outputs per edge
+    inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
+    leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
+
+    def settle(self) -> Sweep:
+        """Fill in what the sinks are computed from."""
+        order = topological([a for sink in self.sinks for a in operands(sink)], stop=is_leaf)
+        self.inner = [x for x in order if not is_leaf(x)]
+        self.leaves = [x for x in order if is_leaf(x)]
+        return self
+
+
+def operands(sink: Symbol) -> tuple[Symbol, ...]:
+    """What is computed per edge for a sink."""
+    return sink.args if sink.op in ("aggregate", "contract") else (sink,)
+
+
+def is_leaf(x: Symbol) -> bool:
+    """Whether a sweep is given this value: anything but what is computed per edge."""
+    return x.level != "edge" or x.op == "input"
+
+
+@dataclass
+class Plan:
+    """Sweeps in order; what is computed per node follows from what they ask for."""
+
+    outputs: Sequence[Symbol]
+    stages: list[list[Sweep]]
+    nodes: list[Symbol]  # everything of a level other than edge, each after its arguments
+
+
+def is_sink(x: Symbol) -> bool:
+    return x.op == "aggregate" or (x.op == "contract" and x.info == "edge")
+
+
+def make_plan(outputs: Sequence[Symbol], known: Iterable[Symbol] = ()) -> Plan:
+    """Plan the outputs; values in ``known`` are there already."""
+    have = set(known)
+    order = topological(outputs, stop=lambda x: x in have)
+    order = [x for x in order if x not in have]
+    depth: dict[Symbol, int] = dict.fromkeys(have, 0)
+    stages: dict[int, dict[str, Sweep]] = {}
+    edge_outputs = {o for o in outputs if o.level == "edge" and o.op != "input"}
+
+    def put(sink: Symbol, side: str, at: int) -> None:
+        stages.setdefault(at, {}).setdefault(side, Sweep(side)).sinks.append(sink)
+
+    for x in order:
+        below = max((depth[a] for a in x.args), default=0)
+        if is_sink(x):
+            depth[x] = below + 1
+            put(x, x.info[1] if x.op == "aggregate" else "dst", depth[x])
+        else:
+            depth[x] = below
+            if x in edge_outputs:
+                put(x, "dst", below + 1)
+    planned = [[sweep.settle() for sweep in stages[at].values()] for at in sorted(stages)]
+    return Plan(outputs, planned, [x for x in order if x.level != "edge"])

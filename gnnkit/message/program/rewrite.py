@@ -1,0 +1,109 @@
+"""Rewriting while a program is written down: what moves from the edges to the nodes, and what moves out of a sum.
+
+A value of the senders or receivers alone is computed per node by its level already. Here a sum over edges loses the
+factors that its receiver knows, and a matrix product of something put together on an edge is taken apart into
+products of its ends. Imports symbols only.
+"""
+
+from __future__ import annotations
+
+from gnnkit.message.program import symbols as s
+from gnnkit.message.program.symbols import Symbol, call
+
+
+def aggregate(x: Symbol, reducer: str, to: str) -> Symbol:
+    """The aggregation of ``x``, with what can be done after it done after it."""
+    if x.op == "reshape":
+        return s.reshape(aggregate(x.args[0], reducer, to), x.info)
+    if x.op == "concatenate":
+        return s.concatenate([aggregate(a, reducer, to) for a in x.args], x.info)
+    if reducer == "sum":
+        found = _sum(x, to)
+        if found is not None:
+            return found
+    return s.make("aggregate", (x,), (reducer, to), to, x.shape)
+
+
+def _sum(x: Symbol, to: str) -> Symbol | None:
+    known = {"const", to} if to != "graph" else {"const"}
+    if x.level in known:
+        return s.guard(x, to) * s.degree(to)
+    if x.op == "call" and x.info == "negative":
+        return -aggregate(x.args[0], "sum", to)
+    if x.op == "call" and x.info in ("add", "subtract") and any(a.level in known for a in x.args):
+        left, right = (aggregate(s.broadcast_to(a, x.shape), "sum", to) for a in x.args)
+        return call(x.info, left, right)
+    if x.op == "call" and x.info in ("multiply", "divide"):
+        return _without_factors(x, to, known)
+    if x.op == "matmul" and x.args[1].level == "const":
+        return s.matmul(aggregate(x.args[0], "sum", to), x.args[1])
+    return None
+
+
+def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
+    """``sum_k a_k b / c = (sum_k a_k) b / c`` for b and c that the receiver knows."""
+    above, below = _factors(x)
+    outside = [f for f in above if f.level in known]
+    under = [f for f in below if f.level in known]
+    if not outside and not under:
+        return None
+    inside = _product([f for f in above if f.level not in known], [f for f in below if f.level not in known])
+    factor = _product(outside, under)
+    return aggregate(inside, "sum", to) * s.guard(factor, to)
+
+
+def _factors(x: Symbol) -> tuple[list[Symbol], list[Symbol]]:
+    """Factors and divisors of a product, as they are written."""
+    if x.op != "call" or x.info not in ("multiply", "divide"):
+        return [x], []
+    above, below = _factors(x.args[0])
+    more, less = _factors(x.args[1])
+    return (above + more, below + less) if x.info == "multiply" else (above + less, below + more)
+
+
+def _product(above: list[Symbol], below: list[Symbol]) -> Symbol:
+    product = s.number(1.0)
+    for factor in above:
+        product = product * factor
+    for divisor in below:
+        product = product / divisor
+    return product
+
+
+def matmul(a: Symbol, b: Symbol) -> Symbol | None:
+    """``a @ b`` for a shared matrix ``b``, taken apart where ``a`` is put together from both ends of an edge."""
+    if s.join({a.level, b.level}) != "edge" or b.level != "const" or b.ndim != 2:
+        return None
+    if a.op == "concatenate" and a.info == -1:
+        stops = [sum(p.shape[-1] for p in a.args[: i + 1]) for i in range(len(a.args))]
+        parts = [s.matmul(p, b[stop - p.shape[-1] : stop]) for p, stop in zip(a.args, stops)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+    if a.op == "reshape" and a.shape[:-1] and a.args[0].shape[-1:] == a.shape[-1:]:
+        inner = a.args[0]  # only leading axes change
+        return s.reshape(s.matmul(inner, b), (*a.shape[:-1], b.shape[-1])) if inner.ndim > 1 else None
+    if a.op != "call":
+        return None
+    if a.info == "negative":
+        return -s.matmul(a.args[0], b)
+    if a.info in ("add", "subtract") and any(p.level != "edge" for p in a.args):
+        left, right = (s.matmul(s.broadcast_to(p, a.shape), b) for p in a.args)
+        return call(a.info, left, right)
+    if a.info == "multiply":
+        for scale, rows in (a.args, a.args[::-1]):
+            if rows.level != "edge" and rows.shape == a.shape and (scale.ndim == 0 or scale.shape[-1] == 1):
+                return scale * s.matmul(rows, b)
+    return None
+
+
+def contract(a: Symbol, g: Symbol, level: str) -> Symbol | None:
+    """The sum of outer products over edges, with the factor that a node knows taken out."""
+    if level != "edge":
+        return None
+    for node, other in ((a, g), (g, a)):
+        if node.level in ("src", "dst"):
+            summed = s.rows_of(s.aggregate(other, "sum", node.level), node.level)
+            return s.contract(*((node, summed) if node is a else (summed, node)), node.level)
+    return None

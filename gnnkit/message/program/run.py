@@ -1,0 +1,128 @@
+"""Run a planned program on arrays: values of nodes by numpy, sweeps over the edges by kernels or in chunks.
+
+Imports the plan, its engines and kernels; knows nothing of the tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from gnnkit import kernels as K
+from gnnkit.message.program import chunks, patterns
+from gnnkit.message.program.compute import aligned, compute
+from gnnkit.message.program.plan import Plan, Sweep, make_plan
+from gnnkit.message.program.setting import Setting
+from gnnkit.message.program.symbols import Symbol
+from gnnkit.message.segments import _summed
+
+
+@lru_cache(maxsize=512)
+def plan_for(outputs: tuple[Symbol, ...], known: frozenset[Symbol]) -> Plan:
+    return make_plan(outputs, known)
+
+
+def evaluate(
+    outputs: Sequence[Symbol],
+    inputs: Mapping[Symbol, Any],
+    setting: Setting,
+    values: dict[Symbol, Any],
+    remember: Callable[[Symbol, Callable[[], Any]], Any] = lambda sink, build: build(),
+) -> list[Any]:
+    """Return the arrays of ``outputs``.
+
+    Parameters
+    ----------
+    outputs : sequence of Symbol
+    inputs : Symbol -> array
+        Every input that the outputs depend on, in the dtype of the run.
+    setting : Setting
+    values : Symbol -> array
+        What is known already; everything computed per node is added.
+    remember : callable
+        ``remember(sink, build)`` may return what an earlier run has built for a sum of constants.
+    """
+    plan = plan_for(tuple(outputs), frozenset(x for x in values if x.op != "input"))
+    values.update(inputs)
+    with np.errstate(all="ignore"):
+        for stage in plan.stages:
+            for sweep in stage:
+                for leaf in sweep.leaves:
+                    node_value(leaf, values, setting)
+                _run_sweep(sweep, values, setting, remember)
+        return [_output(o, values, setting) for o in outputs]
+
+
+def _output(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
+    value = np.asarray(node_value(x, values, setting))
+    return value if value.dtype == setting.dtype else value.astype(setting.dtype)
+
+
+def _run_sweep(sweep: Sweep, values: dict[Symbol, Any], setting: Setting, remember: Any) -> None:
+    left = []
+    for sink in sweep.sinks:
+        direct = patterns.match(sink, setting)
+        if direct is None:
+            left.append(sink)
+        else:
+            values[sink] = remember(sink, lambda direct=direct: direct(values, setting))
+    if not left:
+        return
+    rest = sweep if len(left) == len(sweep.sinks) else Sweep(sweep.side, left).settle()
+    if len(left) == 1 and left[0].op == "aggregate":
+        values[left[0]] = remember(left[0], lambda: run_engine(rest, values, setting)[left[0]])
+    else:
+        values.update(run_engine(rest, values, setting))
+
+
+def run_engine(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
+    """The generated kernel of a sweep where there is one, else chunks."""
+    return chunks.run_sweep(sweep, values, setting)
+
+
+def node_value(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
+    """The value of something that is not computed per edge; its sums over edges must be there."""
+    stack = [x]
+    while stack:
+        y = stack[-1]
+        if y in values:
+            stack.pop()
+            continue
+        missing = [a for a in y.args if a not in values]
+        if missing:
+            stack.extend(missing)
+        else:
+            values[y] = _node(y, [values[a] for a in y.args], setting)
+            stack.pop()
+    return values[x]
+
+
+def _node(y: Symbol, args: list[Any], setting: Setting) -> Any:
+    if y.op == "number":
+        return setting.dtype.type(y.info)
+    if y.op == "eps":
+        return setting.dtype.type(np.finfo(setting.dtype).eps)
+    if y.op == "degree":
+        return setting.degree(y.info)
+    if y.op == "guard":
+        return _guard(y, args[0], setting)
+    if y.op == "lift":
+        return K.segment_repeat(args[0], setting.pointer(y.info))
+    if y.op == "pool":
+        rows = np.ascontiguousarray(args[0])
+        flat = _summed(rows.reshape(len(rows), y.size), setting.pointer(y.args[0].level))
+        return flat.reshape(len(flat), *y.shape)
+    rows = setting.count(y.args[0].level) if y.op in ("total", "contract") else setting.count(y.level)
+    return compute(y, args, rows, setting.dtype)
+
+
+def _guard(y: Symbol, value: Any, setting: Setting) -> Any:
+    """A factor that was taken out of a sum, with 1 (0 in derivatives) where the sum has no terms."""
+    level, fill = y.info
+    if not setting.has_empty(level):
+        return value
+    has_edges = (setting.degree(level) > 0).reshape(-1, *(1,) * y.ndim)
+    return np.where(has_edges, aligned(value, y, y.ndim), setting.dtype.type(fill))
