@@ -151,7 +151,7 @@ arcsin, arccos, arctan = _scalar("arcsin", math.asin), _scalar("arccos", math.ac
 sinh, cosh = _scalar("sinh", math.sinh), _scalar("cosh", math.cosh)
 arcsinh, arccosh = _scalar("arcsinh", math.asinh), _scalar("arccosh", math.acosh)
 arctanh = _scalar("arctanh", math.atanh)
-erf, erfc = _scalar("erf", math.erf), _scalar("erfc", math.erfc)
+erf = _scalar("erf", math.erf)
 power, arctan2 = _scalar("power", math.pow, 2), _scalar("arctan2", math.atan2, 2)
 hypot = _scalar("hypot", math.hypot, 2)
 
