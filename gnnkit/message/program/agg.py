@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gnnkit.errors import ProgramError, unknown_name
-from gnnkit.message.program import symbols as s
-from gnnkit.message.program.symbols import Symbol, as_symbol, call, caller_line
+from gnnkit.message.program import build as s
+from gnnkit.message.program.build import as_symbol, call
+from gnnkit.message.program.symbols import Symbol, caller_line
 from gnnkit.message.program.table import where
 
 TO = {"receivers": "dst", "senders": "src", "graphs": "graph"}

@@ -13,7 +13,7 @@ import numpy as np
 
 from gnnkit.autodiff import Tensor, as_array, defvjp, is_grad_enabled, is_tensor, primitive
 from gnnkit.message.memory import is_frozen, remember_constant
-from gnnkit.message.program import symbols as s
+from gnnkit.message.program import build as s
 from gnnkit.message.program.derive import adjoints, topological
 from gnnkit.message.program.run import evaluate
 from gnnkit.message.program.setting import Setting
@@ -86,10 +86,10 @@ class Memory:
 
     def __call__(self, sink: Symbol, build: Any) -> Any:
         leaves = inputs_of(sink)
-        arrays = [self._constants.get(x) for x in leaves]
-        if not arrays or any(a is None for a in arrays) or sink.info[1] == "graph":
+        arrays = [self._constants[x] for x in leaves if x in self._constants]
+        if not arrays or len(arrays) < len(leaves) or sink.info[1] == "graph":
             return build()
-        source = max(arrays, key=lambda a: a.size)  # type: ignore[union-attr]
+        source = max(arrays, key=lambda a: a.size)
         others = [a for a in arrays if a is not source]
         if source.dtype.kind != "f" or source.ndim < 2 or not all(is_frozen(a) for a in others):
             return build()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
-from gnnkit.message.program import symbols as s
+from gnnkit.message.program import build as s
 from gnnkit.message.program.symbols import Symbol
 from gnnkit.message.program.table import TABLE
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gnnkit.errors import GradientError
-from gnnkit.message.program import symbols as s
-from gnnkit.message.program.symbols import Symbol, call
+from gnnkit.message.program import build as s
+from gnnkit.message.program.build import call
+from gnnkit.message.program.symbols import Symbol
 from gnnkit.message.program.table import TABLE, truth, where
 
 # (where it comes from, adjoint): an adjoint from the level of the edges counts once for every edge

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gnnkit.errors import ProgramError
-from gnnkit.message.program import symbols as s
-from gnnkit.message.program.symbols import Symbol, as_symbol, call, caller_line
+from gnnkit.message.program import build as s
+from gnnkit.message.program.build import as_symbol, call
+from gnnkit.message.program.symbols import Symbol, caller_line
 from gnnkit.message.program.table import COMPOSED, TABLE, truth, where
 
 # ufuncs that go by another name in the table, or are made of its functions

@@ -16,9 +16,10 @@ from gnnkit.autodiff import SparseMatrix, as_array, is_tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph, Topology
 from gnnkit.message.program.apply import apply
+from gnnkit.message.program.build import rows_of
 from gnnkit.message.program.derive import topological
 from gnnkit.message.program.setting import Setting
-from gnnkit.message.program.symbols import Symbol, rows_of
+from gnnkit.message.program.symbols import Symbol
 from gnnkit.message.program.tracing import Trace, arguments_of, is_closed, kind_of, trace
 
 Given = Mapping[str, Any] | None
@@ -242,7 +243,7 @@ def message_passing(
     return MessageProgram(function)(graph, src=src, dst=dst, edge=edge, globals=globals, params=params)
 
 
-# --- checks ------------------------------------------------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------------------------------
 
 
 def _topology_of(graph: Any) -> tuple[Topology, Graph | None]:

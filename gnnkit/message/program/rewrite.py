@@ -7,8 +7,9 @@ products of its ends. Imports symbols only.
 
 from __future__ import annotations
 
-from gnnkit.message.program import symbols as s
-from gnnkit.message.program.symbols import Symbol, call
+from gnnkit.message.program import build as s
+from gnnkit.message.program.build import call
+from gnnkit.message.program.symbols import Symbol
 
 
 def aggregate(x: Symbol, reducer: str, to: str) -> Symbol:

@@ -115,8 +115,8 @@ def _node(y: Symbol, args: list[Any], setting: Setting) -> Any:
         rows = np.ascontiguousarray(args[0])
         flat = _summed(rows.reshape(len(rows), y.size), setting.pointer(y.args[0].level))
         return flat.reshape(len(flat), *y.shape)
-    rows = setting.count(y.args[0].level) if y.op in ("total", "contract") else setting.count(y.level)
-    return compute(y, args, rows, setting.dtype)
+    count = setting.count(y.args[0].level) if y.op in ("total", "contract") else setting.count(y.level)
+    return compute(y, args, count, setting.dtype)
 
 
 def _guard(y: Symbol, value: Any, setting: Setting) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.message.program.symbols import Symbol, as_float, call, number
+from gnnkit.message.program.build import as_float, call, number
+from gnnkit.message.program.symbols import Symbol
 
 Rule = Callable[..., Any]
 
@@ -162,21 +163,21 @@ def gelu(x: Any) -> Symbol:
 
 def softmax(x: Any, axis: Any = -1) -> Symbol:
     """Softmax over a feature axis."""
-    from gnnkit.message.program.symbols import feature_sum
+    from gnnkit.message.program.build import feature_sum
 
     e = call("exp", x - _top(x, axis))
     return e / feature_sum(e, axis, True)
 
 
 def log_softmax(x: Any, axis: Any = -1) -> Symbol:
-    from gnnkit.message.program.symbols import feature_sum
+    from gnnkit.message.program.build import feature_sum
 
     shifted = x - _top(x, axis)
     return shifted - call("log", feature_sum(call("exp", shifted), axis, True))
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
-    from gnnkit.message.program.symbols import feature_sum, reshape
+    from gnnkit.message.program.build import feature_sum, reshape
 
     top = _top(x, axis)
     total = call("log", feature_sum(call("exp", x - top), axis, True)) + top
@@ -184,7 +185,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
 
 
 def _top(x: Symbol, axis: Any) -> Symbol:
-    from gnnkit.message.program.symbols import feature_max, stop_gradient
+    from gnnkit.message.program.build import feature_max, stop_gradient
 
     top = feature_max(x, axis, True)
     return stop_gradient(where(call("isfinite", top), top, 0.0))

@@ -17,7 +17,7 @@ import numpy as np
 
 from gnnkit.autodiff import SparseMatrix, as_array, is_tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, ProgramError, UnknownFieldError
-from gnnkit.message.program import symbols as s
+from gnnkit.message.program import build as s
 from gnnkit.message.program.symbols import Symbol
 
 NAMESPACES = {"src": "src", "dst": "dst", "edge": "edge", "globals": "graph", "params": "const"}
@@ -65,13 +65,10 @@ def capture(value: Any) -> Symbol:
             "Symbols live inside of a message program only. One met an array outside of it. Do not keep symbols; "
             "return them, and use the Tensors that the program returns."
         )
-    for i, known in enumerate(trace.captured):
-        if known is value:
-            break
-    else:
-        i = len(trace.captured)
+    place = next((i for i, known in enumerate(trace.captured) if known is value), len(trace.captured))
+    if place == len(trace.captured):
         trace.captured.append(value)
-    return input_symbol("captured", i, (array.shape, kind_of(array.dtype)))
+    return input_symbol("captured", place, (array.shape, kind_of(array.dtype)))
 
 
 def kind_of(dtype: np.dtype[Any]) -> str:
@@ -92,8 +89,8 @@ class Fields:
     def __getitem__(self, name: str) -> Symbol:
         if name not in self._specs:
             raise UnknownFieldError(
-                f"A program reads fields that it is given. It asks for {self._namespace}.{name}{s.caller_line()}; given "
-                f"are {sorted(self._specs) or 'none'}. Pass {self._namespace}={{{name!r}: ...}}."
+                f"A program reads fields that it is given. It asks for {self._namespace}.{name}{s.caller_line()}; "
+                f"given are {sorted(self._specs) or 'none'}. Pass {self._namespace}={{{name!r}: ...}}."
             )
         return input_symbol(self._namespace, name, self._specs[name])
 
