@@ -182,6 +182,12 @@ FLOAT64 = _Precision(
 )  # fmt: skip
 
 
+ERF_INSIDE = (1.28379166e-1, -3.76125336e-1, 1.12819925e-1, -2.67681349e-2, 4.99119423e-3, -5.96761703e-4)
+ERF_EXPONENT = (
+    -1.28717512e-1, -6.34846687e-1, -1.06777877e-1, 2.42546219e-2, -3.88396438e-3, 3.83197126e-4, -1.72853470e-5,
+)  # fmt: skip
+
+
 def power_of_two(exponent, like):
     """2.0 ** exponent for integers within the normal range."""
     table = like.table
@@ -277,6 +283,14 @@ def log1p(x):
     near = k.compare("==", 0.0)  # there x itself is exact
     result = _log_of(x, near.select(x, m - 1.0), k, near.select(0.0, lost))
     return x.compare("==", 0.0).select(x, _log_limits(x, -1.0, result))  # keeps -0.0
+
+
+def erf_float32(x):
+    """The error function, for float32 alone: N. Juffa's two polynomials (below 1 of x^2, above of the exponent)."""
+    t, square = x.intrinsic("fabs"), x * x
+    inside = polynomial(square, ERF_INSIDE) * x + x
+    outside = (1.0 - exp(polynomial(t, ERF_EXPONENT) * t - t)).intrinsic("copysign", x)
+    return t.compare(">", 0.921875).select(outside, inside)
 
 
 def larger(a, b, relation=">"):

@@ -128,11 +128,16 @@ def number(typingctx, mask, x):
     return vec(mask, x), codegen
 
 
-def _scalar(name, python_function, arguments=1):
-    """An intrinsic that calls numba's ``python_function`` for one lane after the other."""
+def _scalar(name, python_function, arguments=1, float32=None):
+    """An intrinsic that calls numba's ``python_function`` for one lane after the other.
+
+    ``float32`` is a formula of Lanes that is used instead for this precision.
+    """
 
     def build(typingctx, *kinds):
         vec, sig = _typed(name, kinds)
+        if float32 is not None and vec.dtype == types.float32:
+            return sig, _emit(float32, vec)
         one = signature(vec.dtype, *[vec.dtype] * arguments)
 
         def codegen(context, builder, sig, values):
@@ -151,7 +156,7 @@ arcsin, arccos, arctan = _scalar("arcsin", math.asin), _scalar("arccos", math.ac
 sinh, cosh = _scalar("sinh", math.sinh), _scalar("cosh", math.cosh)
 arcsinh, arccosh = _scalar("arcsinh", math.asinh), _scalar("arccosh", math.acosh)
 arctanh = _scalar("arctanh", math.atanh)
-erf = _scalar("erf", math.erf)
+erf = _scalar("erf", math.erf, float32=vector_math.erf_float32)
 power, arctan2 = _scalar("power", math.pow, 2), _scalar("arctan2", math.atan2, 2)
 hypot = _scalar("hypot", math.hypot, 2)
 
