@@ -39,12 +39,15 @@ from gnnkit.autodiff import tensor as tensor
 from gnnkit.autodiff import value_and_grad as value_and_grad
 from gnnkit.graph import Graph as Graph
 from gnnkit.graph import Topology as Topology
+from gnnkit.graph import TypedGraph as TypedGraph
 from gnnkit.graph import batch as batch
 from gnnkit.graph import complete as complete
 from gnnkit.graph import cycle as cycle
 from gnnkit.graph import empty as empty
 from gnnkit.graph import from_edges as from_edges
+from gnnkit.graph import from_homogeneous as from_homogeneous
 from gnnkit.graph import from_networkx as from_networkx
+from gnnkit.graph import from_networkx_typed as from_networkx_typed
 from gnnkit.graph import from_pandas as from_pandas
 from gnnkit.graph import from_scipy as from_scipy
 from gnnkit.graph import grid as grid
@@ -54,6 +57,7 @@ from gnnkit.graph import to_networkx as to_networkx
 from gnnkit.graph import to_pandas as to_pandas
 from gnnkit.graph import to_scipy as to_scipy
 from gnnkit.graph import transforms as transforms
+from gnnkit.graph import typed_graph as typed_graph
 from gnnkit.graph import unbatch as unbatch
 
 __version__ = "0.1.0"

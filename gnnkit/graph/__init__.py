@@ -24,3 +24,12 @@ from gnnkit.graph.scipy_door import to_scipy as to_scipy
 from gnnkit.graph.topology import Topology as Topology
 from gnnkit.graph.transforms import gcn_normalised as gcn_normalised
 from gnnkit.graph.transforms.normalise import with_remaining_loops as with_remaining_loops
+from gnnkit.graph.typed import FieldSpec as FieldSpec
+from gnnkit.graph.typed import NodeSet as NodeSet
+from gnnkit.graph.typed import Relation as Relation
+from gnnkit.graph.typed import Schema as Schema
+from gnnkit.graph.typed import TypedGraph as TypedGraph
+from gnnkit.graph.typed import TypedReport as TypedReport
+from gnnkit.graph.typed import from_homogeneous as from_homogeneous
+from gnnkit.graph.typed import from_networkx_typed as from_networkx_typed
+from gnnkit.graph.typed import typed_graph as typed_graph

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,18 +13,25 @@ from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import BatchOrigin, Origin
 from gnnkit.graph.topology import Topology
 
+if TYPE_CHECKING:
+    from gnnkit.graph.typed.graph import TypedGraph
 
-def batch(graphs: Iterable[Graph]) -> Graph:
+
+@overload
+def batch(graphs: Iterable[Graph]) -> Graph: ...
+@overload
+def batch(graphs: Iterable[TypedGraph]) -> TypedGraph: ...
+def batch(graphs: Any) -> Any:
     """Join graphs into one graph of ``num_graphs`` disconnected parts.
 
     Parameters
     ----------
-    graphs : iterable of Graph
-        With the same field names, row shapes and dtypes. A batch among them counts as its graphs.
+    graphs : iterable of Graph, or of TypedGraph
+        With the same field names, row shapes and dtypes (and types). A batch among them counts as its graphs.
 
     Returns
     -------
-    Graph
+    Graph or TypedGraph
         Nodes, edges and globals one after another; ``node_ptr`` and ``edge_ptr`` mark the boundaries. Tensors keep
         their gradient.
 
@@ -44,9 +51,15 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     >>> both.num_graphs, both.node_ptr, both.edge_ptr
     (3, array([0, 2, 2, 5]), array([0, 2, 2, 6]))
     """
-    if isinstance(graphs, Graph):
-        raise DTypeError("batch must be given several graphs. Got a single Graph. Write gk.batch([g, ...]).")
+    from gnnkit.graph.typed.batching import batch_typed
+    from gnnkit.graph.typed.graph import TypedGraph
+
+    if isinstance(graphs, Graph | TypedGraph):
+        kind = type(graphs).__name__
+        raise DTypeError(f"batch must be given several graphs. Got a single {kind}. Write gk.batch([g, ...]).")
     parts = list(graphs)
+    if parts and isinstance(parts[0], TypedGraph):
+        return batch_typed(parts)
     for position, part in enumerate(parts):
         if not isinstance(part, Graph):
             raise DTypeError(
@@ -68,7 +81,11 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     )
 
 
-def unbatch(graph: Graph) -> list[Graph]:
+@overload
+def unbatch(graph: Graph) -> list[Graph]: ...
+@overload
+def unbatch(graph: TypedGraph) -> list[TypedGraph]: ...
+def unbatch(graph: Any) -> Any:
     """Split a batch into its graphs, the inverse of :func:`batch`; a single graph gives a list of itself.
 
     Examples
@@ -77,6 +94,11 @@ def unbatch(graph: Graph) -> list[Graph]:
     >>> [g.num_nodes for g in gk.unbatch(gk.batch([gk.path(2), gk.empty(0)]))]
     [2, 0]
     """
+    from gnnkit.graph.typed.batching import unbatch_typed
+    from gnnkit.graph.typed.graph import TypedGraph
+
+    if isinstance(graph, TypedGraph):
+        return unbatch_typed(graph)
     if not isinstance(graph, Graph):
         raise DTypeError(f"Only a Graph can be unbatched. Got {type_name(graph)}. Give what gk.batch returned.")
     if graph.num_graphs == 1:

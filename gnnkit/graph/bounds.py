@@ -50,12 +50,7 @@ def checked_bounds(topology: Topology, node_ptr: Any, edge_ptr: Any) -> Bounds:
         if edge_ptr is not None:
             raise InvalidGraphError("edge_ptr needs node_ptr. Got edge_ptr alone. Give node_ptr as well.")
         return Bounds.single(topology)
-    node_ptr = as_index(node_ptr, "node_ptr", entry="graph").astype(np.int64)
-    if len(node_ptr) == 0 or node_ptr[0] != 0 or node_ptr[-1] != topology.num_nodes or (np.diff(node_ptr) < 0).any():
-        raise InvalidGraphError(
-            f"node_ptr must rise from 0 to num_nodes={topology.num_nodes}. Got {_short(node_ptr)}. "
-            "Give the first node of every graph and at the end num_nodes."
-        )
+    node_ptr = as_node_ptr(node_ptr, topology.num_nodes)
     bounds = Bounds.of(topology, node_ptr)
     if edge_ptr is not None and not np.array_equal(as_index(edge_ptr, "edge_ptr", entry="graph"), bounds.edge_ptr):
         raise InvalidGraphError(
@@ -63,17 +58,33 @@ def checked_bounds(topology: Topology, node_ptr: Any, edge_ptr: Any) -> Bounds:
             f"Got {_short(np.asarray(edge_ptr))}. Leave edge_ptr out, it follows from node_ptr."
         )
     if len(node_ptr) > 2:
-        crossing = bounds.node_graph[topology.senders] != bounds.edge_graph
-        if crossing.any():
-            edge = int(np.argmax(crossing))
-            sender, receiver = int(topology.senders[edge]), int(topology.receivers[edge])
-            raise InvalidGraphError(
-                "An edge must stay within one graph of a batch. "
-                f"Edge {int(topology.edge_order[edge])} ({sender} -> {receiver}) leads from graph "
-                f"{int(bounds.node_graph[sender])} to graph {int(bounds.node_graph[receiver])}. "
-                "Correct node_ptr or the edge."
-            )
+        check_crossing(topology, bounds.node_graph, bounds.edge_graph)
     return bounds
+
+
+def as_node_ptr(node_ptr: Any, num_nodes: int) -> np.ndarray:
+    """Return the first node of every graph, and at the end ``num_nodes``, as int64 [num_graphs + 1]."""
+    node_ptr = as_index(node_ptr, "node_ptr", entry="graph").astype(np.int64)
+    if len(node_ptr) == 0 or node_ptr[0] != 0 or node_ptr[-1] != num_nodes or (np.diff(node_ptr) < 0).any():
+        raise InvalidGraphError(
+            f"node_ptr must rise from 0 to num_nodes={num_nodes}. Got {_short(node_ptr)}. "
+            "Give the first node of every graph and at the end num_nodes."
+        )
+    return node_ptr
+
+
+def check_crossing(topology: Topology, sender_graph: np.ndarray, edge_graph: np.ndarray) -> None:
+    """Raise naming the first edge whose sender is of another graph of the batch than its receiver."""
+    crossing = sender_graph[topology.senders] != edge_graph
+    if crossing.any():
+        edge = int(np.argmax(crossing))
+        sender, receiver = int(topology.senders[edge]), int(topology.receivers[edge])
+        raise InvalidGraphError(
+            "An edge must stay within one graph of a batch. "
+            f"Edge {int(topology.edge_order[edge])} ({sender} -> {receiver}) leads from graph "
+            f"{int(sender_graph[sender])} to graph {int(edge_graph[edge])}. "
+            "Correct node_ptr or the edge."
+        )
 
 
 def _short(array: np.ndarray) -> str:

@@ -22,6 +22,8 @@ from gnnkit.graph.origin import Attribute, Column, Origin
 if TYPE_CHECKING:
     import networkx as nx
 
+    from gnnkit.graph.typed.graph import TypedGraph
+
 
 def from_networkx(
     G: nx.Graph,
@@ -112,14 +114,16 @@ def from_networkx(
     )
 
 
-def to_networkx(g: Graph) -> nx.Graph:
+def to_networkx(g: Graph | TypedGraph) -> nx.Graph:
     """Give a graph back to networkx.
 
     Parameters
     ----------
-    g : Graph
+    g : Graph or TypedGraph
         A single graph. One that came from networkx returns as the same class, with the same node names, node and
-        edge order, edge keys and attributes; changed or new fields are written under their own names.
+        edge order, edge keys and attributes; changed or new fields are written under their own names. The types of a
+        typed graph are written as they were read, by default as attribute ``type``; nodes without names of their own
+        are called (type, index).
 
     Returns
     -------
@@ -145,6 +149,11 @@ def to_networkx(g: Graph) -> nx.Graph:
     >>> gk.to_networkx(gk.path(3)).edges
     EdgeView([(0, 1), (1, 2)])
     """
+    from gnnkit.graph.typed.graph import TypedGraph
+    from gnnkit.graph.typed.networkx_out import to_networkx_typed
+
+    if isinstance(g, TypedGraph):
+        return to_networkx_typed(g)
     if g.num_graphs != 1:
         raise InvalidGraphError(
             f"to_networkx must be given one graph. Got a batch of {g.num_graphs}. "

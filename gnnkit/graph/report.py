@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from gnnkit.graph.fields import ENTRY, describe, is_sparse, raw
 from gnnkit.graph.origin import node_label
+from gnnkit.graph.topology import Topology
 
 if TYPE_CHECKING:
     from gnnkit.graph.graph import Graph
@@ -68,7 +70,7 @@ class GraphReport:
             ("components", f"{self.num_components:,} (largest: {self.largest_component:,} nodes)"),
             ("in-degree", f"{low:,} to {high:,}, mean {mean:.2f}"),
             *self.fields.items(),
-            ("memory", _bytes(self.num_bytes)),
+            ("memory", size_text(self.num_bytes)),
         ]
         width = max(len(key) for key, _ in rows)
         return "\n".join(f"{key:<{width}}  {value}" for key, value in rows)
@@ -92,13 +94,13 @@ def build_report(g: Graph) -> GraphReport:
         num_isolated=len(isolated),
         isolated_nodes=isolated,
         num_self_loops=int(loops.sum()),
-        num_duplicates=int(same_as_before(g).sum()),
+        num_duplicates=int(same_as_before(topology).sum()),
         is_symmetric=topology.is_symmetric(),
         num_components=len(sizes),
         largest_component=int(sizes.max(initial=0)),
         in_degree=(int(degrees.min()), float(degrees.mean()), int(degrees.max())) if len(degrees) else (0, 0.0, 0),
-        fields={f"{level}.{name}": _field_text(value) for level in ENTRY for name, value in getattr(g, level).items()},
-        num_bytes=_num_bytes(g),
+        fields={f"{level}.{name}": field_text(value) for level in ENTRY for name, value in getattr(g, level).items()},
+        num_bytes=topology_bytes(topology) + field_bytes(getattr(g, level) for level in ENTRY),
         first_isolated=node_label(g.origin, int(isolated[0])) if len(isolated) else "",
     )
 
@@ -116,33 +118,34 @@ def component_labels(g: Graph) -> np.ndarray:
     return connected_components(rows, directed=True, connection="weak")[1]
 
 
-def same_as_before(g: Graph) -> np.ndarray:
+def same_as_before(topology: Topology) -> np.ndarray:
     """Boolean [num_edges], canonical order: whether the edge before has the same sender and receiver."""
-    topology = g.topology
     same = np.zeros(topology.num_edges, bool)
     same[1:] = (topology.senders[1:] == topology.senders[:-1]) & (topology.receivers[1:] == topology.receivers[:-1])
     return same
 
 
-def _field_text(value: Any) -> str:
+def field_text(value: Any) -> str:
+    """Dtype, shape and density of a field."""
     if not is_sparse(value):
         return describe(value)
     size = max(int(np.prod(value.shape)), 1)
     return f"{describe(value)}, {100 * value.nnz / size:.2f} % stored"
 
 
-def _num_bytes(g: Graph) -> int:
-    topology = g.topology
-    total = topology.indptr.nbytes + topology.indices.nbytes
-    if not topology.is_caller_ordered:
-        total += topology.edge_order.nbytes
-    for level in ENTRY:
-        for value in getattr(g, level).values():
-            total += value.nbytes if is_sparse(value) else raw(value).nbytes
-    return total
+def topology_bytes(topology: Topology) -> int:
+    """Memory of the edges, without what is cached."""
+    order = 0 if topology.is_caller_ordered else topology.edge_order.nbytes
+    return topology.indptr.nbytes + topology.indices.nbytes + order
 
 
-def _bytes(count: int) -> str:
+def field_bytes(maps: Iterable[Mapping[str, Any]]) -> int:
+    """Memory of the values in field maps."""
+    return sum(value.nbytes if is_sparse(value) else raw(value).nbytes for fields in maps for value in fields.values())
+
+
+def size_text(count: int) -> str:
+    """A number of bytes as a person reads it."""
     size = float(count)
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:

@@ -50,7 +50,7 @@ def coalesce(g: Graph, *, reduce: Reduce = "sum") -> Graph:
     (array([0, 1], dtype=int32), array([1, 0], dtype=int32), {'e': array([3., 5.])})
     """
     check_reduce(g, reduce)
-    repeated = same_as_before(g)
+    repeated = same_as_before(g.topology)
     if not repeated.any():
         return g
     old = g.topology
