@@ -43,7 +43,8 @@ class Convolution(Module):
         )
 
     def forward(self, graph: Graph) -> Graph:
-        return graph.replace(x=self.convolve(graph, self.checked(graph)))
+        x = self.checked(graph)
+        return graph.replace(x=self.convolve(graph, x))
 
     def checked(self, graph: Graph) -> Any:
         """``x`` of a graph that this layer can use, in the dtype of its parameters; others are refused."""

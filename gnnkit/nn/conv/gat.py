@@ -1,10 +1,11 @@
 """GATConv of Velickovic et al. and GATv2Conv of Brody et al.: attention over neighbours.
 
-Imports the convolution base.
+Imports the convolution base and message programs.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gnnkit.autodiff import Tensor, dropout, leaky_relu, take_rows
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
-from gnnkit.message import aggregate, edge_softmax, gather_receivers, gather_senders, neighbour_sum
+from gnnkit.message import agg, aggregate, message_program
 from gnnkit.nn.conv.base import Convolution, add_bias
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
@@ -22,8 +23,36 @@ from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
 
 
+@cache
+def _additive(slope: float, with_edges: bool, drops: bool) -> Any:
+    """GATConv: the scores are parts of the sender, of the receiver and of the edge, [heads] each."""
+
+    def attention(src: Any, dst: Any, edge: Any) -> Any:
+        score = src.score + dst.score
+        score = score + edge.score if with_edges else score
+        weight = agg.softmax(leaky_relu(score, slope))
+        weight = weight * edge.keep if drops else weight
+        return agg.sum(weight[:, None] * src.h)
+
+    return message_program(attention)
+
+
+@cache
+def _dynamic(slope: float, with_edges: bool, drops: bool) -> Any:
+    """GATv2Conv: the non-linearity stands inside of the score, over the channels of each head."""
+
+    def attention(src: Any, dst: Any, edge: Any, params: Any) -> Any:
+        hidden = src.h + dst.h
+        hidden = hidden + (edge.e @ params.edge_map).reshape(hidden.shape) if with_edges else hidden
+        weight = agg.softmax((leaky_relu(hidden, slope) * params.score).sum(-1))
+        weight = weight * edge.keep if drops else weight
+        return agg.sum(weight[:, None] * src.h)
+
+    return message_program(attention)
+
+
 class _Attention(Convolution):
-    """Heads, self-loops, softmax, dropout and the weighted sum; a subclass computes the scores of the edges."""
+    """Heads, self-loops, dropout and what follows the attention; a subclass runs its message program."""
 
     stochastic = True
 
@@ -57,13 +86,18 @@ class _Attention(Convolution):
         blocks = glorot_uniform((self.heads, rows, self.out_channels), rng)
         return blocks.transpose(1, 0, 2).reshape(rows, self.heads * self.out_channels)
 
-    def _attend(self, topology: Topology, scores: Tensor, values: Tensor) -> Tensor:
-        """Softmax of ``scores`` [num_edges, heads] over the senders of each receiver, then the sum of their values."""
-        attention = edge_softmax(topology, scores)
-        if self.training and self.dropout:
-            attention = dropout(attention, self.dropout, rng=self.generator)
-        values = values.reshape(values.shape[0], self.heads, self.out_channels)
-        summed = neighbour_sum(topology, values, attention)
+    def _kept(self, topology: Topology, dtype: Any) -> dict[str, Any]:
+        """While dropping attention weights the edge field ``keep`` [num_edges, heads]: 0 or 1 / (1 - rate)."""
+        if not (self.training and self.dropout):
+            return {}
+        ones = np.ones((topology.num_edges, self.heads), dtype)
+        return {"keep": dropout(ones, self.dropout, rng=self.generator)}
+
+    def _by_head(self, rows: Tensor) -> Tensor:
+        return rows.reshape(rows.shape[0], self.heads, self.out_channels)
+
+    def _joined(self, summed: Tensor) -> Tensor:
+        """The heads of every node, concatenated or averaged, and the bias."""
         if self.concat:
             return add_bias(summed.reshape(summed.shape[0], self.heads * self.out_channels), self.bias)
         return add_bias(summed.mean(axis=1), self.bias)
@@ -119,9 +153,9 @@ class GATConv(_Attention):
     Notes
     -----
     The scores split into a part of the receiver and a part of the sender, computed per node; arrays of one row per edge
-    have ``heads`` columns, never ``heads * out_channels``. Without self-loops an isolated node gets the bias. On a
-    directed graph a node attends to its senders; parallel edges are attended to each. There is no edge weight: the
-    attention takes its place.
+    (the part of ``e``, what dropout keeps) have ``heads`` columns, never ``heads * out_channels``. Without self-loops
+    an isolated node gets the bias. On a directed graph a node attends to its senders; parallel edges are attended to
+    each. There is no edge weight: the attention takes its place.
 
     Differences from the paper: edge features in the scores (optional). Bipartite topologies are refused.
 
@@ -171,12 +205,14 @@ class GATConv(_Attention):
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         topology = self._topology(graph)
         h = x @ self.weight
-        at_receiver, at_sender = h @ block_diagonal(self.receiver_score), h @ block_diagonal(self.sender_score)
-        scores = gather_receivers(topology, at_receiver) + gather_senders(topology, at_sender)
+        dst = {"score": h @ block_diagonal(self.receiver_score)}
+        src = {"score": h @ block_diagonal(self.sender_score), "h": self._by_head(h)}
+        edge = self._kept(topology, h.dtype)
+        program = _additive(self.slope, self.edge_score is not None, "keep" in edge)
         if self.edge_score is not None:
             e = self.edge_features(graph, self.edge_score.shape[0], self.weight.dtype)
-            scores = scores + self._mean_for_loops(graph, e @ self.edge_score)
-        return self._attend(topology, leaky_relu(scores, self.slope), h)
+            edge["score"] = self._mean_for_loops(graph, e @ self.edge_score)
+        return self._joined(program(topology, src=src, dst=dst, edge=edge))
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         width = self.heads * self.out_channels
@@ -224,8 +260,8 @@ class GATv2Conv(_Attention):
 
     Notes
     -----
-    The non-linearity stands inside the score, so that the scores need an array ``[num_edges, heads * out_channels]``;
-    the sum itself does not. Otherwise like :class:`GATConv`.
+    The non-linearity stands inside the score, which is therefore computed edge by edge and not stored, nor is any array
+    of ``heads * out_channels`` columns per edge. Otherwise like :class:`GATConv`.
 
     Differences from the paper: ``W [x_i, x_j]`` is written as ``W_r x_i + W_s x_j``, the same map without biases
     inside; edge features in the scores (optional). Bipartite topologies are refused.
@@ -280,12 +316,13 @@ class GATv2Conv(_Attention):
         topology = self._topology(graph)
         h = x @ self.sender_weight
         own = h if self.receiver_weight is None else x @ self.receiver_weight
-        hidden = gather_receivers(topology, own) + gather_senders(topology, h)
+        src, dst, edge = {"h": self._by_head(h)}, {"h": self._by_head(own)}, self._kept(topology, h.dtype)
+        params = {"score": self.score}
+        program = _dynamic(self.slope, self.edge_map is not None, "keep" in edge)
         if self.edge_map is not None:
             e = self.edge_features(graph, self.edge_map.shape[0], self.sender_weight.dtype)
-            hidden = hidden + self._mean_for_loops(graph, e @ self.edge_map)
-        scores = leaky_relu(hidden, self.slope) @ block_diagonal(self.score)
-        return self._attend(topology, scores, h)
+            edge["e"], params["edge_map"] = self._mean_for_loops(graph, e), self.edge_map
+        return self._joined(program(topology, src=src, dst=dst, edge=edge, params=params))
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         width = self.heads * self.out_channels

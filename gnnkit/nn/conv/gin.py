@@ -1,4 +1,7 @@
-"""GINConv of Xu et al. and GINEConv of Hu et al.: sums through an MLP. Imports the convolution base and Linear."""
+"""GINConv of Xu et al. and GINEConv of Hu et al.: sums through an MLP.
+
+Imports the convolution base, Linear and message programs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import SparseMatrix, Tensor, relu
 from gnnkit.errors import InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
-from gnnkit.message import aggregate, gather_senders, neighbour_sum, remember
+from gnnkit.message import agg, message_program, neighbour_sum, remember
 from gnnkit.nn.conv.base import Convolution, aggregate_input
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
@@ -124,6 +127,16 @@ class GINConv(Convolution):
         return self.sum_work(graph_in, graph_in.x.shape[-1]) + 2.0 * float(np.prod(graph_in.x.shape))
 
 
+@message_program
+def _messages(src: Any, edge: Any) -> Any:
+    return agg.sum(relu(src.x + edge.e))
+
+
+@message_program
+def _mapped_messages(src: Any, edge: Any, params: Any) -> Any:
+    return agg.sum(relu(src.x + params.bias + edge.e @ params.weight))
+
+
 class GINEConv(Convolution):
     """Graph isomorphism layer with edge features: each message is a neighbour's features plus those of the edge.
 
@@ -158,8 +171,8 @@ class GINEConv(Convolution):
 
     Notes
     -----
-    The messages are an array ``[num_edges, in_channels]``. A node without incoming edges keeps its own features.
-    ``e`` passes unchanged. Messages follow the edges; a self-loop and parallel edges are messages like others.
+    No array of one row per edge is made beside ``e``. A node without incoming edges keeps its own features. ``e``
+    passes unchanged. Messages follow the edges; a self-loop and parallel edges are messages like others.
 
     Differences from the paper: ``W_e`` is one matrix for edge features of any kind instead of embeddings of two
     categories. Bipartite topologies are refused.
@@ -210,10 +223,15 @@ class GINEConv(Convolution):
         x = require_dense(x, self)
         channels = x.shape[1] if self.edge_map is None else self.edge_map.in_channels
         e = self.edge_features(graph, channels, x.dtype)
-        e = e if self.edge_map is None else self.edge_map(e)
-        messages = relu(gather_senders(graph.topology, x) + e)
-        return self.mlp(aggregate(graph.topology, messages, "sum") + x * (1.0 + self.eps))
+        if self.edge_map is None:
+            total = _messages(graph.topology, src={"x": x}, edge={"e": e})
+        else:
+            params = {"weight": self.edge_map.weight, "bias": self.edge_map.bias}
+            total = _mapped_messages(graph.topology, src={"x": x}, edge={"e": e}, params=params)
+        return self.mlp(total + x * (1.0 + self.eps))
 
     def own_work(self, graph_in: Any, graph_out: Any) -> float:
-        # Added to the edge, ReLU, the sum; and the own features times 1 + eps added to it.
-        return 3.0 * graph_in.num_edges * graph_in.x.shape[-1] + 2.0 * float(np.prod(graph_in.x.shape))
+        # Mapped, added to the edge, ReLU, the sum; and the own features times 1 + eps added to it.
+        mapping = 0.0 if self.edge_map is None else 2.0 * self.edge_map.in_channels
+        width = graph_in.x.shape[-1]
+        return (3.0 + mapping) * graph_in.num_edges * width + 2.0 * float(np.prod(graph_in.x.shape))

@@ -1,6 +1,6 @@
 """SAGEConv of Hamilton et al. and GraphConv of Morris et al.: own features and aggregated neighbours, two weights.
 
-Imports the convolution base.
+Imports the convolution base and message programs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.message import aggregate, neighbour_max, neighbour_sum
+from gnnkit.message import agg, aggregate, message_program, neighbour_sum
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, mean_weights
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
@@ -21,6 +21,11 @@ from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("mean", "max", "sum")
+
+
+@message_program
+def _largest(src: Any) -> Any:
+    return agg.max(src.x)
 
 
 class _TwoWeights(Convolution):
@@ -58,7 +63,7 @@ class _TwoWeights(Convolution):
     def _reduced(self, graph: Graph, x: Any, weights: Any) -> Tensor:
         topology = graph.topology
         if self.reducer == "max":
-            return neighbour_max(topology, require_dense(x, self))
+            return _largest(topology, src={"x": require_dense(x, self)})
         if self.reducer == "mean" and weights is None:
             return neighbour_sum(topology, x, mean_weights(topology, x.dtype))
         if self.reducer == "mean":
