@@ -94,6 +94,30 @@ LAYERS = {
         ),
         "xe",
     ),
+    "edge conv": (lambda rng: gk.nn.EdgeConv(gk.nn.MLP([6, 4, 2], activation="tanh", rng=rng)), "x"),
+    "edge conv of one product": (lambda rng: gk.nn.EdgeConv(gk.nn.Linear(6, 2, rng=rng), reducer="mean"), "x"),
+    "edge conv with a norm": (
+        lambda rng: gk.nn.EdgeConv(gk.nn.MLP([6, 4, 2], norm="layer", activation="tanh", rng=rng), reducer="sum"),
+        "x",
+    ),
+    "nn conv": (lambda rng: gk.nn.NNConv(3, 2, gk.nn.MLP([2, 4, 6], activation="tanh", rng=rng), rng=rng), "xe"),
+    "nn conv by matrices": (
+        lambda rng: gk.nn.NNConv(
+            3, 2, gk.nn.Sequential(gk.nn.Linear(2, 6, rng=rng), gk.nn.Tanh()), reducer="max", rng=rng
+        ),
+        "xe",
+    ),
+    "gmm": (lambda rng: gk.nn.GMMConv(3, 2, edge_channels=2, own_weight=True, rng=rng), "xe"),
+    "cg": (lambda rng: gk.nn.CGConv(3, rng=rng), "x"),
+    "cg edges": (lambda rng: gk.nn.CGConv(3, edge_channels=2, rng=rng), "xe"),
+    "transformer": (lambda rng: gk.nn.TransformerConv(3, 2, heads=2, rng=rng), "x"),
+    "transformer edges": (
+        lambda rng: gk.nn.TransformerConv(3, 2, heads=2, concat=False, beta=False, edge_channels=2, rng=rng),
+        "xe",
+    ),
+    "gated graph": (lambda rng: gk.nn.GatedGraphConv(3, 4, num_layers=2, edge_weight="w", rng=rng), "x"),
+    "residual gated": (lambda rng: gk.nn.ResGatedGraphConv(3, 2, rng=rng), "x"),
+    "residual gated edges": (lambda rng: gk.nn.ResGatedGraphConv(3, 2, edge_channels=2, rng=rng), "xe"),
     "global pool": (lambda rng: gk.nn.GlobalPool("mean", head=gk.nn.Linear(3, 2, rng=rng)), "x"),
     "model": (
         lambda rng: gk.nn.Sequential(gk.nn.GCNConv(3, 4, rng=rng), gk.nn.Tanh(), gk.nn.SAGEConv(4, 2, rng=rng)),

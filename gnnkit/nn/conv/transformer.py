@@ -129,7 +129,7 @@ class TransformerConv(Convolution):
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         src = {"key": self._heads(x, "key"), "value": self._heads(x, "value")}
-        query = self._heads(x, "query") * (1.0 / np.sqrt(max(self.out_channels, 1)))
+        query = self._heads(x, "query") * max(self.out_channels, 1) ** -0.5
         dst, edge = {"query": query}, {}
         if self.training and self.dropout:
             ones = np.ones((graph.num_edges, self.heads), self.own_weight.dtype)
