@@ -11,7 +11,7 @@ from gnnkit.errors import ShapeError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message import agg, aggregate, gather_receivers, gather_senders, message_program
 from gnnkit.nn.conv.base import Convolution
-from gnnkit.nn.conv.networks import flat, in_channels, network_work, run, steps, traceable, weights
+from gnnkit.nn.conv.networks import Step, flat, in_channels, network_work, run, steps, traceable, weights
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module
@@ -104,18 +104,17 @@ class EdgeConv(Convolution):
         return per_edge - saved + graph_in.num_edges * first + 2 * self.product_work(graph_in, first)
 
 
-_programs: dict[tuple[str, ...], Any] = {}
+_programs: dict[Any, Any] = {}
 
 
-def _program(rest: tuple[bool | Module, ...], reducer: str) -> Any:
+def _program(rest: tuple[Step, ...], reducer: str) -> Any:
     """The message program after the first product; one for all networks of the same kinds of layers."""
-    key = (reducer, *map(repr, rest))
-    if key not in _programs:
+    if (rest, reducer) not in _programs:
         reduce = getattr(agg, reducer)
 
         @message_program
         def edge_conv(src: Any, dst: Any, params: Any) -> Any:
             return reduce(run(rest, dst.part + src.part, params))
 
-        _programs[key] = edge_conv
-    return _programs[key]
+        _programs[rest, reducer] = edge_conv
+    return _programs[rest, reducer]

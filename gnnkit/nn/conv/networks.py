@@ -6,16 +6,29 @@ per edge without arrays of one row per edge. Anything else (a norm over all edge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from gnnkit import autodiff
 from gnnkit.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from gnnkit.nn.containers import Identity, Sequential
 from gnnkit.nn.dropout import Dropout
 from gnnkit.nn.linear import MLP, Linear
 from gnnkit.nn.module import Module
 
-ELEMENTWISE = (ELU, GELU, LeakyReLU, ReLU, SiLU, Sigmoid, Softplus, Tanh)
+# What a program calls for an activation: a function of gnnkit.autodiff, and the attribute with its second argument.
+ELEMENTWISE: dict[type[Module], tuple[Callable[..., Any], str | None]] = {
+    ELU: (autodiff.elu, "alpha"),
+    GELU: (autodiff.gelu, None),
+    LeakyReLU: (autodiff.leaky_relu, "slope"),
+    ReLU: (autodiff.relu, None),
+    SiLU: (autodiff.silu, None),
+    Sigmoid: (autodiff.sigmoid, None),
+    Softplus: (autodiff.softplus, None),
+    Tanh: (autodiff.tanh, None),
+}
+
+Step = tuple[Any, ...]  # (has a bias,) of a Linear; (function, *further arguments) of an activation
 
 
 def flat(network: Module) -> Iterator[Module]:
@@ -38,9 +51,16 @@ def in_channels(network: Module) -> int | None:
     return first.in_channels if isinstance(first, Linear) else None
 
 
-def steps(layers: list[Module]) -> tuple[bool | Module, ...]:
-    """The layers without their parameters, for :func:`run`: whether a Linear has a bias, or an activation."""
-    return tuple(layer.bias is not None if isinstance(layer, Linear) else layer for layer in layers)
+def steps(layers: list[Module]) -> tuple[Step, ...]:
+    """The layers as plain values without their parameters: all that distinguishes the programs of two networks."""
+
+    def step(layer: Module) -> Step:
+        if isinstance(layer, Linear):
+            return (layer.bias is not None,)
+        function, argument = ELEMENTWISE[type(layer)]
+        return (function,) if argument is None else (function, getattr(layer, argument))
+
+    return tuple(map(step, layers))
 
 
 def weights(layers: list[Module]) -> dict[str, Any]:
@@ -54,11 +74,11 @@ def weights(layers: list[Module]) -> dict[str, Any]:
     return found
 
 
-def run(steps: tuple[bool | Module, ...], hidden: Any, params: Any) -> Any:
+def run(steps: tuple[Step, ...], hidden: Any, params: Any) -> Any:
     """The :func:`steps` of a network on a symbol of a message program, with the parameters of :func:`weights`."""
-    for position, step in enumerate(steps):
-        if isinstance(step, Module):
-            hidden = step.function(hidden)  # type: ignore[attr-defined]
+    for position, (step, *arguments) in enumerate(steps):
+        if callable(step):
+            hidden = step(hidden, *arguments)
         else:
             hidden = hidden @ params[f"weight_{position}"]
             hidden = hidden + params[f"bias_{position}"] if step else hidden
