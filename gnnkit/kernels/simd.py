@@ -293,3 +293,15 @@ def prefetch_row(typingctx, x, row):
         return context.get_dummy_value()
 
     return types.void(x, types.int64), codegen
+
+
+@intrinsic
+def prefetch_line(typingctx, x, row, column):
+    """Fetch the cache line of ``x[row, column]`` towards the processor."""
+
+    def codegen(context, builder, signature, values):
+        matrix = _pointer(context, builder, signature.args[0], values[0])
+        _prefetch(builder, _row(builder, matrix, values[1], values[2]), 1, x.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64, types.int64), codegen

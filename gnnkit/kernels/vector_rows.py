@@ -253,3 +253,16 @@ def total(typingctx, value, n):
         return builder.extract_element(rest, ir.Constant(INT32, 0))
 
     return value.dtype(value, types.int64), codegen
+
+
+@intrinsic
+def first(typingctx, value, n):
+    """``value`` with zeros in the lanes from n on."""
+    if not isinstance(value, Vec):
+        _refuse(f"Lanes are kept of a Vec; got {value}.")
+
+    def codegen(context, builder, sig, values):
+        nothing = ir.Constant(values[0].type, [0.0] * value.lanes)
+        return builder.select(first_lanes(builder, values[1], values[0].type), values[0], nothing)
+
+    return value(value, types.int64), codegen

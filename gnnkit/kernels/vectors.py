@@ -22,6 +22,7 @@ from gnnkit.kernels.vector_rows import VECTOR_BITS as VECTOR_BITS
 from gnnkit.kernels.vector_rows import Mask, Vec, _as_vector, _named, _refuse, _vec_of
 from gnnkit.kernels.vector_rows import accumulate as accumulate
 from gnnkit.kernels.vector_rows import constant as constant
+from gnnkit.kernels.vector_rows import first as first
 from gnnkit.kernels.vector_rows import keep_larger as keep_larger
 from gnnkit.kernels.vector_rows import lanes as lanes
 from gnnkit.kernels.vector_rows import load as load

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gnnkit.message.program.derive import topological
 from gnnkit.message.program.symbols import Symbol
@@ -22,6 +23,7 @@ class Sweep:
     sinks: list[Symbol] = field(default_factory=list)  # aggregates, contractions, and outputs per edge
     inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
     leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
+    kernel: Any = None  # what is generated for it, once it has been asked for
 
     def settle(self) -> Sweep:
         """Fill in what the sinks are computed from."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
-from gnnkit.message.program import chunks, patterns
+from gnnkit.message.program import chunks, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
 from gnnkit.message.program.plan import Plan, Sweep, make_plan
 from gnnkit.message.program.setting import Setting
@@ -80,6 +80,8 @@ def _run_sweep(sweep: Sweep, values: dict[Symbol, Any], setting: Setting, rememb
 
 def run_engine(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """The generated kernel of a sweep where there is one, else chunks."""
+    if fused.uses_kernel(sweep, setting):
+        return fused.run_kernel(sweep, values, setting)
     return chunks.run_sweep(sweep, values, setting)
 
 
