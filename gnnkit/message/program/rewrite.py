@@ -55,11 +55,28 @@ def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
 
 def _factors(x: Symbol) -> tuple[list[Symbol], list[Symbol]]:
     """Factors and divisors of a product, as they are written."""
+    if x.op == "reshape":
+        above, below = _factors(x.args[0])
+        if len(above) + len(below) > 1 and _moves_units(x):
+            return [_with_units(f, x) for f in above], [_with_units(f, x) for f in below]
     if x.op != "call" or x.info not in ("multiply", "divide"):
         return [x], []
     above, below = _factors(x.args[0])
     more, less = _factors(x.args[1])
     return (above + more, below + less) if x.info == "multiply" else (above + less, below + more)
+
+
+def _moves_units(x: Symbol) -> bool:
+    """Whether a reshape does nothing but add and remove axes of length one."""
+    return [n for n in x.args[0].shape if n != 1] == [n for n in x.shape if n != 1]
+
+
+def _with_units(factor: Symbol, x: Symbol) -> Symbol:
+    """A factor of what ``x`` reshapes, reshaped the same way."""
+    before = x.args[0].shape
+    full = (1,) * (len(before) - factor.ndim) + factor.shape
+    kept = iter(n for n, whole in zip(full, before) if whole != 1)
+    return s.reshape(factor, tuple(1 if n == 1 else next(kept) for n in x.shape))
 
 
 def _product(above: list[Symbol], below: list[Symbol]) -> Symbol:

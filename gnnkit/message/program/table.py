@@ -150,7 +150,7 @@ for _name in ("isnan", "isfinite"):
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Symbol:
     """x where it is positive, ``slope * x`` elsewhere; the derivative at 0 is ``slope``."""
-    return where(x > 0, x, x * float(slope))
+    return x * where(x > 0, 1.0, float(slope)) if slope else call("relu", x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Symbol:
