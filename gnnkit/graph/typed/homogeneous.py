@@ -37,7 +37,8 @@ def to_homogeneous(
     -------
     Graph
         With the node field ``node_type`` and the edge field ``edge_type``, int64. The nodes of the first type come
-        first, then those of the second, ... (in a batch: graph by graph); the caller's edges likewise. Globals stay.
+        first, then those of the second, ... (in a batch: graph by graph). Edges stand relation by
+        relation in the caller's order. Globals stay.
 
     Raises
     ------

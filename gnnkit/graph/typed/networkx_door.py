@@ -104,7 +104,7 @@ def from_networkx_typed(
     names = list(G.nodes)
     rows = [G.nodes[name] for name in names]
     kinds = [_checked_kind(_kind_of(node_type, row, name), f"node {name!r}") for name, row in zip(names, rows)]
-    types = _listed("node type", () if schema is None else schema.node_types, kinds, node_attrs)
+    types = _listed("node type", None if schema is None else schema.node_types, kinds, node_attrs)
     numbers = np.fromiter(map({name: k for k, name in enumerate(types)}.__getitem__, kinds), np.int64, len(kinds))
     positions = {name: np.flatnonzero(numbers == k) for k, name in enumerate(types)}
     nodes: dict[str, dict[str, Any]] = {}
@@ -116,7 +116,7 @@ def from_networkx_typed(
             nodes[name], node_columns[name] = read.fields((node_attrs or {}).get(name), dtype, specs)
     counts = {name: len(mine) for name, mine in positions.items()}
     edges = _EdgeTable(G, names, kinds, edge_type)
-    relations = _listed("relation", () if schema is None else schema.edge_types, edges.groups, edge_attrs)
+    relations = _listed("relation", None if schema is None else schema.edge_types, edges.groups, edge_attrs)
     local = np.zeros(len(names), np.int64)
     for mine in positions.values():
         local[mine] = np.arange(len(mine))
@@ -231,9 +231,9 @@ def _others(row: dict[str, Any], kind: Kind) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != kind}
 
 
-def _listed(kind: str, known: Sequence[Any], found: Iterable[Any], selections: Any) -> list[Any]:
+def _listed(kind: str, known: Sequence[Any] | None, found: Iterable[Any], selections: Any) -> list[Any]:
     """The types of the schema, else those found in order of first appearance; all others are unknown."""
-    listed = list(known) if known else list(dict.fromkeys(found))
+    listed = list(dict.fromkeys(found)) if known is None else list(known)
     option = "node_attrs" if kind == "node type" else "edge_attrs"
     for name in (*found, *as_mapping(selections, option, "{...: [attribute, ...]}")):
         if name not in listed:
