@@ -5,7 +5,8 @@ Imports autodiff and the runner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -84,22 +85,46 @@ class Memory:
     def __init__(self, setting: Setting, constants: dict[Symbol, np.ndarray]) -> None:
         self._setting, self._constants = setting, constants
 
-    def __call__(self, sink: Symbol, build: Any) -> Any:
-        leaves = inputs_of(sink)
+    def __call__(self, sink: Symbol, build: Callable[[], np.ndarray]) -> np.ndarray:
+        leaves = constant_inputs(sink)
         arrays = [self._constants[x] for x in leaves if x in self._constants]
-        if not arrays or len(arrays) < len(leaves) or sink.info[1] == "graph":
+        if not arrays or len(arrays) < len(leaves):
             return build()
         source = max(arrays, key=lambda a: a.size)
         others = [a for a in arrays if a is not source]
         if source.dtype.kind != "f" or source.ndim < 2 or not all(is_frozen(a) for a in others):
             return build()
-        key = ("program", sink, tuple(map(id, others)), self._setting.dtype.str)
-        return remember_constant(self._setting.topology, key, source, build)
+
+        def kept() -> np.ndarray:
+            found = build()
+            found.flags.writeable = False  # it is handed out again and again
+            return found
+
+        key = ("program", sink, tuple(map(_Identity, others)), self._setting.dtype.str)
+        return remember_constant(self._setting.topology, key, source, kept)
+
+
+class _Identity:
+    """Equal for one living array only; an array that takes the place of a dead one is another."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self._id = weakref.ref(array), id(array)
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __eq__(self, other: object) -> bool:
+        mine = self._array()
+        return isinstance(other, _Identity) and mine is not None and mine is other._array()
 
 
 @lru_cache(maxsize=512)
-def inputs_of(sink: Symbol) -> tuple[Symbol, ...]:
-    return tuple(x for x in topological([sink]) if x.op == "input")
+def constant_inputs(sink: Symbol) -> tuple[Symbol, ...]:
+    """The inputs of a sum that may be kept with the topology: none if it depends on the graphs of a batch."""
+    order = topological([sink])
+    if any(x.level == "graph" for x in order):
+        return ()
+    return tuple(x for x in order if x.op == "input")
 
 
 def apply(

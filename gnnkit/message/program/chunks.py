@@ -15,7 +15,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.message.program.compute import compute, outer_sum, spread
-from gnnkit.message.program.plan import Sweep
+from gnnkit.message.program.plan import Sweep, arguments
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 
@@ -98,7 +98,7 @@ def _chunk(
             value = value[index]
         here[leaf] = value
     for x in sweep.inner:
-        here[x] = compute(x, [here[a] for a in x.args], count, setting.dtype)
+        here[x] = compute(x, [here[a] for a in arguments(x)], count, setting.dtype)
     pointer = edges.indptr[start : stop + 1] - first
     for sink in sweep.sinks:
         if sink.op == "contract":

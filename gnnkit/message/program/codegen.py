@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from gnnkit.message.program.layout import Layout, Space, Unfit
-from gnnkit.message.program.plan import Sweep, operands
+from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.schedule import Nest, schedule
 from gnnkit.message.program.symbols import BOOL, INT, Symbol
 
@@ -123,15 +123,11 @@ def _number(value: float) -> str:
 
 def _find_buffers(writer: _Writer, nest: Nest, index: int) -> None:
     """Values that this nest reads from another, whose loop has ended: they wait in a buffer."""
-    reads = [a for x in nest.items for a in _arguments(x)] + [operands(s)[0] for s in nest.sinks]
+    reads = [a for x in nest.items for a in arguments(x)] + [operands(s)[0] for s in nest.sinks]
     for a in reads:
         here = writer.computed_in.get(a)
         if here is not None and (here != index or a.op == "feature_sum"):
             writer.buffers.setdefault(a, f"b{len(writer.buffers)}")
-
-
-def _arguments(x: Symbol) -> tuple[Symbol, ...]:
-    return x.args[:1] if x.op == "custom" else x.args
 
 
 # --- the kernel -------------------------------------------------------------------------------------------------------
@@ -279,7 +275,7 @@ class _Reader:
 
 def _expression(x: Symbol, reader: _Reader) -> str:
     """Source of one value."""
-    values = [reader.read(a) for a in _arguments(x)]
+    values = [reader.read(a) for a in arguments(x)]
     if x.op in ("stop", "custom", "reshape", "broadcast_to"):
         return _vector(values[0], x.args[0])
     if x.op == "cast":

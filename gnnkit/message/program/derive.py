@@ -21,7 +21,7 @@ Contribution = tuple[str, Symbol]
 
 
 def topological(outputs: Sequence[Symbol], stop: Callable[[Symbol], bool] = lambda x: False) -> list[Symbol]:
-    """All symbols that ``outputs`` are computed from, each after its arguments; nothing behind those that ``stop``."""
+    """All symbols that ``outputs`` are made of, each after its arguments; nothing behind those that ``stop``."""
     order: list[Symbol] = []
     seen: set[Symbol] = set()
     stack = [(o, False) for o in reversed(outputs)]

@@ -6,7 +6,7 @@ are one axis (a *dimension* of the kernel, whose length is given when it runs). 
 
 from __future__ import annotations
 
-from gnnkit.message.program.plan import Sweep, operands
+from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.symbols import Symbol
 
 Space = tuple[int, ...]  # the dimensions of a value, outer one first; at most two
@@ -84,7 +84,7 @@ class Layout:
     def _place(self, x: Symbol) -> tuple[int | None, ...]:
         if x.op in ELEMENTWISE:
             axes = self._new(x.shape)
-            for a in x.args[:1] if x.op == "custom" else x.args:
+            for a in arguments(x):
                 for mine, theirs in zip(reversed(axes), reversed(self._axes[a])):
                     self._unite(mine, theirs)
             return axes

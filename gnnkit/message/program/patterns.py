@@ -55,7 +55,7 @@ def _neighbour_sum(
             w = _permuted(w, topology)
         w = w.reshape((len(w), *(() if weight.size == 1 else weight.shape[:1])))
     t = topology if sink.info[1] == "dst" else topology.transpose()
-    return K.neighbour_sum(t.indptr, t.indices, np.ascontiguousarray(x), w).reshape(-1, *sink.shape)
+    return K.neighbour_sum(t.indptr, t.indices, np.ascontiguousarray(x), w).reshape(t.num_receivers, *sink.shape)
 
 
 def _permuted(weights: np.ndarray, topology: Any) -> np.ndarray:

@@ -38,6 +38,11 @@ def operands(sink: Symbol) -> tuple[Symbol, ...]:
     return sink.args if sink.op in ("aggregate", "contract") else (sink,)
 
 
+def arguments(x: Symbol) -> tuple[Symbol, ...]:
+    """What a value is computed from: of one with a derivative of its own, the first argument."""
+    return x.args[:1] if x.op == "custom" else x.args
+
+
 def is_leaf(x: Symbol) -> bool:
     """Whether a sweep is given this value: anything but what is computed per edge."""
     return x.level != "edge" or x.op == "input"

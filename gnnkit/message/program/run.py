@@ -14,7 +14,7 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.message.program import chunks, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
-from gnnkit.message.program.plan import Plan, Sweep, make_plan
+from gnnkit.message.program.plan import Plan, Sweep, arguments, make_plan
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 from gnnkit.message.segments import _summed
@@ -93,11 +93,12 @@ def node_value(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
         if y in values:
             stack.pop()
             continue
-        missing = [a for a in y.args if a not in values]
+        read = arguments(y)
+        missing = [a for a in read if a not in values]
         if missing:
             stack.extend(missing)
         else:
-            values[y] = _node(y, [values[a] for a in y.args], setting)
+            values[y] = _node(y, [values[a] for a in read], setting)
             stack.pop()
     return values[x]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gnnkit.message.program.layout import Layout, Space
-from gnnkit.message.program.plan import Sweep, operands
+from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.symbols import Symbol
 
 
@@ -84,7 +84,7 @@ def _ready(space: Space, waiting: list[Symbol], sinks: list[Symbol], available: 
     nest = Nest(space)
     inside: set[Symbol] = set()
     for x in waiting:
-        if home(x, layout) == space and all(a in available or a in inside for a in x.args[: _read(x)]):
+        if home(x, layout) == space and all(a in available or a in inside for a in arguments(x)):
             nest.items.append(x)
             if x.op != "feature_sum":  # whose result is there when the loop has ended
                 inside.add(x)
@@ -93,8 +93,3 @@ def _ready(space: Space, waiting: list[Symbol], sinks: list[Symbol], available: 
         if layout.spaces[x] == space and (x in available or x in inside):
             nest.sinks.append(sink)
     return nest
-
-
-def _read(x: Symbol) -> int:
-    """How many arguments are read: what a value of its own derivative is made of is the first."""
-    return 1 if x.op == "custom" else len(x.args)
