@@ -1,6 +1,6 @@
 """The GraphNetwork block as a module, and its configurations DeepSets, InteractionNetwork and MPNN.
 
-Imports message (where the algorithm is) and the module base.
+Imports message (where the algorithm is), the edge models and the module base.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.message import graph_network
 from gnnkit.message.blocks import EDGE_INPUTS, GLOBAL_INPUTS, NODE_INPUTS
+from gnnkit.nn.edge_models import edge_values, edge_work
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.module import EQUIVARIANT, Module
@@ -72,7 +73,9 @@ class GraphNetwork(Module):
     -----
     Unlike the functional form :func:`gnnkit.message.graph_network`, in which updates are any functions and features of
     any rank, parts are concatenated here, so features are ``[n, channels]``. Empty neighbourhoods aggregate to 0.
-    Directed edges, self-loops and parallel edges are taken as they are. The messages are arrays of one row per edge.
+    Directed edges, self-loops and parallel edges are taken as they are. An edge model of linear layers and activations
+    runs as a message program, which makes no array of one row per edge but the new ``e``; any other module is called
+    with the gathered features of all edges.
 
     References
     ----------
@@ -142,9 +145,14 @@ class GraphNetwork(Module):
         return self._apply(graph)
 
     def _apply(self, graph: Graph) -> Graph:
+        update_edge = None if self.edge_model is None else _Part(self.edge_model, self.edge_inputs)
+        if self.edge_model is not None:
+            e = edge_values(self.edge_model, self.edge_inputs, graph)
+            if e is not None:
+                graph, update_edge = graph.replace(e=e), None
         return graph_network(
             graph,
-            update_edge=None if self.edge_model is None else _Part(self.edge_model, self.edge_inputs),
+            update_edge=update_edge,
             update_node=None if self.node_model is None else _Part(self.node_model, self.node_inputs),
             update_global=None if self.global_model is None else _Part(self.global_model, self.global_inputs),
             aggregate_edges_to_nodes=self.aggregate_edges_to_nodes,
@@ -152,6 +160,9 @@ class GraphNetwork(Module):
             aggregate_nodes_to_globals=self.aggregate_nodes_to_globals,
             aggregate_edges_to_globals=self.aggregate_edges_to_globals,
         )
+
+    def own_work(self, graph_in: Any, graph_out: Any) -> float | None:
+        return edge_work(self.edge_model, graph_in.num_edges)
 
 
 class DeepSets(GraphNetwork):
@@ -280,7 +291,8 @@ class MPNN(GraphNetwork):
 
     Notes
     -----
-    It is :class:`GraphNetwork` whose edges carry messages that are dropped after each round. Differences from the
+    It is :class:`GraphNetwork` whose edges carry messages that are dropped after each round: a message model of linear
+    layers and activations runs as a message program, which reduces them without storing them. Differences from the
     paper: any module may stand for the message, update and readout functions, on concatenated inputs; the edge network
     with a matrix per edge, the GRU and set2set are not built in.
 
@@ -335,6 +347,10 @@ class MPNN(GraphNetwork):
             )
         message, update = _Part(self.edge_model, self.edge_inputs), _Part(self.node_model, self.node_inputs)
         for _ in range(self.steps):
+            received = edge_values(self.edge_model, self.edge_inputs, graph, self.aggregate_edges_to_nodes)
+            if received is not None:
+                graph = graph.replace(x=update(x=graph.x, received=received))
+                continue
             told = graph_network(
                 graph,
                 update_edge=message,
@@ -349,6 +365,9 @@ class MPNN(GraphNetwork):
             update_global=_Part(self.global_model, self.global_inputs),
             aggregate_nodes_to_globals=self.aggregate_nodes_to_globals,
         )
+
+    def own_work(self, graph_in: Any, graph_out: Any) -> float | None:
+        return edge_work(self.edge_model, float(self.steps) * graph_in.num_edges)
 
 
 def _inputs(model: Module | None, option: str, names: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:

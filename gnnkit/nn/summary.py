@@ -185,9 +185,11 @@ class _Watcher:
             self.counted = call.counted
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
         elif not call.children:
+            if flops is None and inputs:
+                flops = module.own_work(inputs[0], output)
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
-        else:  # its sub-modules have rows; what it does itself gets another
-            own = [parameter for _, parameter in module.own_parameters()]
+        else:  # its sub-modules have rows; what it does itself gets another, with those whose parameters it reads
+            own = [parameter for parameter in module.parameters() if id(parameter) not in self.counted]
             flops = module.own_work(inputs[0], output) if inputs else None
             if own or flops:
                 self._add(module, own, inputs, output, hops, flops)
