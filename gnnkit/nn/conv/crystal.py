@@ -120,6 +120,6 @@ def _between_nodes(src: Any, dst: Any) -> Any:
 
 @message_program
 def _with_edges(src: Any, dst: Any, edge: Any, params: Any) -> Any:
-    gate = dst.gate + src.gate + edge.e @ params.gate
-    core = dst.core + src.core + edge.e @ params.core
+    gate = dst.gate + src.gate + (edge.e[:, None] * params.gate).sum(axis=0)
+    core = dst.core + src.core + (edge.e[:, None] * params.core).sum(axis=0)
     return agg.sum(sigmoid(gate) * softplus(core))

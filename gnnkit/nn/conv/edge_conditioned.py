@@ -11,10 +11,10 @@ from gnnkit.autodiff import Tensor
 from gnnkit.errors import ShapeError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program
-from gnnkit.nn.conv.base import Convolution, add_bias, add_into
+from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregates_first
 from gnnkit.nn.conv.networks import flat, in_channels, network_work
 from gnnkit.nn.init import glorot_uniform
-from gnnkit.nn.inputs import require_dense
+from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.linear import Linear, check_count
 from gnnkit.nn.module import Module
 from gnnkit.nn.parameter import Parameter
@@ -58,10 +58,10 @@ class NNConv(Convolution):
     Notes
     -----
     A network that ends in a Linear never makes its matrices: with ``h`` the ``K`` channels before that layer,
-    ``A(e) = sum_k h_k W_k + B``, so each node is multiplied with the ``K`` matrices once, and its edges only weigh the
-    results. This takes an array ``[num_nodes, K * out_channels]``; sparse ``x`` stays sparse. Any other network makes
-    an array of all matrices. A node without incoming edges gets ``W^T x_i + b``. Messages follow the edges; a
-    self-loop and parallel edges are messages like others.
+    ``A(e) = sum_k h_k W_k + B``, so edges weigh ``K`` copies of a node and the matrices multiply once per node, before
+    or after the sum, whichever is cheaper. This takes an array ``[num_nodes, (K + 1) * channels]``; sparse ``x``, which
+    is multiplied first, stays sparse. Any other network makes an array of all matrices. A node without incoming edges
+    gets ``W^T x_i + b``. Messages follow the edges; a self-loop and parallel edges are messages like others.
 
     Differences from the paper: the layer is the message function and the sum; the paper's update is a GRU
     (:class:`GatedGraphConv` has one) where ``W`` stands here. Bipartite topologies are refused.
@@ -128,13 +128,22 @@ class NNConv(Convolution):
     def _factorised(self, graph: Graph, x: Any, e: Tensor, before: list[Module], last: Linear) -> Tensor:
         for layer in before:
             e = layer(e)
-        rows, inside, outside = last.in_channels, x.shape[1], self.out_channels
-        stacked = last.weight.reshape(rows, inside, outside).transpose(1, 0, 2).reshape(inside, rows * outside)
-        maps = {"by_channel": (x @ stacked).reshape(graph.num_nodes, rows, outside)}
-        if last.bias is None:
-            return _weighed[self.reducer](graph.topology, src=maps, edge={"h": e})
-        maps["fixed"] = x @ last.bias.reshape(inside, outside)
-        return _weighed_and_fixed[self.reducer](graph.topology, src=maps, edge={"h": e})
+        weight = last.weight
+        if last.bias is not None:  # the bias is one more matrix, of weight 1 on every edge
+            ones = np.ones((graph.num_edges, 1), e.dtype)
+            e = np.concatenate([e, ones], axis=1)  # type: ignore[assignment]
+            weight = np.concatenate([weight, last.bias.reshape(1, -1)], axis=0)  # type: ignore[assignment]
+        rows, inside, outside = weight.shape[0], x.shape[1], self.out_channels
+        if self._weighs_first(x):
+            summed = _outer[self.reducer](graph.topology, src={"x": x}, edge={"h": e})
+            return summed.reshape(graph.num_nodes, rows * inside) @ weight.reshape(rows * inside, outside)
+        stacked = weight.reshape(rows, inside, outside).transpose(1, 0, 2).reshape(inside, rows * outside)
+        by_channel = (x @ stacked).reshape(graph.num_nodes, rows, outside)
+        return _weighed[self.reducer](graph.topology, src={"by_channel": by_channel}, edge={"h": e})
+
+    def _weighs_first(self, x: Any) -> bool:
+        """Whether the edges weigh ``x`` itself, and the matrices multiply what a node received: the maximum cannot."""
+        return self.reducer != "max" and aggregates_first(x, self.out_channels)
 
     def _by_matrices(self, graph: Graph, x: Tensor, matrices: Tensor) -> Tensor:
         inside, outside = x.shape[1], self.out_channels
@@ -149,8 +158,9 @@ class NNConv(Convolution):
         edges, width = graph_in.num_edges, self.out_channels
         if type(last) is not Linear:
             return own + network_work(self.network, edges) + 2.0 * edges * graph_in.x.shape[1] * width
-        conditioned = sum(network_work(layer, edges) for layer in before) + 2.0 * edges * last.in_channels * width
-        return own + conditioned + self.product_work(graph_in, (last.in_channels + 1) * width)
+        narrow = graph_in.x.shape[1] if self._weighs_first(as_features(graph_in)) else width
+        conditioned = sum(network_work(layer, edges) for layer in before) + 2.0 * edges * last.in_channels * narrow
+        return own + conditioned + self.product_work(graph_in, last.in_channels * width)
 
 
 def _wrong_width(inside: int, outside: int, given: int) -> ShapeError:
@@ -174,6 +184,6 @@ def _reduced(message: Any) -> dict[str, Any]:
     return {name: build(getattr(agg, name)) for name in REDUCERS}
 
 
-_weighed = _reduced(lambda src, edge: edge.h @ src.by_channel)
-_weighed_and_fixed = _reduced(lambda src, edge: edge.h @ src.by_channel + src.fixed)
+_outer = _reduced(lambda src, edge: edge.h[:, None] * src.x)
+_weighed = _reduced(lambda src, edge: (edge.h[:, None] * src.by_channel).sum(axis=0))
 _multiplied = _reduced(lambda src, edge: src.x @ edge.matrix)

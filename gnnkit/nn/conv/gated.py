@@ -238,4 +238,5 @@ def _gated(src: Any, dst: Any) -> Any:
 
 @message_program
 def _gated_by_edges(src: Any, dst: Any, edge: Any, params: Any) -> Any:
-    return agg.sum(sigmoid(dst.gate + src.gate + edge.e @ params.gate) * src.value)
+    by_edge = (edge.e[:, None] * params.gate).sum(axis=0)
+    return agg.sum(sigmoid(dst.gate + src.gate + by_edge) * src.value)
