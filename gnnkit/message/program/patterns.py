@@ -19,7 +19,7 @@ from gnnkit.message.program.symbols import Symbol
 Direct = Callable[[dict[Symbol, Any], Setting], Any]
 
 
-def match(sink: Symbol, setting: Setting) -> Direct | None:
+def match(sink: Symbol) -> Direct | None:
     """The ready-made way to compute a sum over edges, if there is one."""
     if sink.op != "aggregate" or sink.info[0] != "sum" or sink.info[1] == "graph":
         return None

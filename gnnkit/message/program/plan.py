@@ -24,6 +24,7 @@ class Sweep:
     inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
     leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
     kernel: Any = None  # what is generated for it, once it has been asked for
+    resolved: Any = None  # which of its sums need no sweep, once that has been asked for
 
     def settle(self) -> Sweep:
         """Fill in what the sinks are computed from."""
@@ -55,6 +56,7 @@ class Plan:
     outputs: Sequence[Symbol]
     stages: list[list[Sweep]]
     nodes: list[Symbol]  # everything of a level other than edge, each after its arguments
+    depth: dict[Symbol, int]  # how many stages lie behind a value
 
 
 def is_sink(x: Symbol) -> bool:
@@ -84,7 +86,7 @@ def make_plan(outputs: Sequence[Symbol], known: Iterable[Symbol] = ()) -> Plan:
                 put(x, "dst", below + 1)
     _delay(stages, order, depth)
     planned = [[sweep.settle() for sweep in stages[at].values()] for at in sorted(stages)]
-    return Plan(outputs, planned, [x for x in order if x.level != "edge"])
+    return Plan(outputs, planned, [x for x in order if x.level != "edge"], depth)
 
 
 def _delay(stages: dict[int, dict[str, Sweep]], order: Sequence[Symbol], depth: dict[Symbol, int]) -> None:

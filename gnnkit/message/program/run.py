@@ -62,20 +62,26 @@ def _output(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
 
 
 def _run_sweep(sweep: Sweep, values: dict[Symbol, Any], setting: Setting, remember: Any) -> None:
-    left = []
-    for sink in sweep.sinks:
-        direct = patterns.match(sink, setting)
-        if direct is None:
-            left.append(sink)
-        else:
-            values[sink] = remember(sink, lambda direct=direct: direct(values, setting))
-    if not left:
+    direct, rest = resolved(sweep)
+    for sink, way in direct.items():
+        values[sink] = remember(sink, lambda way=way: way(values, setting))
+    if rest is None:
         return
-    rest = sweep if len(left) == len(sweep.sinks) else Sweep(sweep.side, left).settle()
-    if len(left) == 1 and left[0].op == "aggregate":
-        values[left[0]] = remember(left[0], lambda: run_engine(rest, values, setting)[left[0]])
+    if len(rest.sinks) == 1 and rest.sinks[0].op == "aggregate":
+        (sink,) = rest.sinks
+        values[sink] = remember(sink, lambda: run_engine(rest, values, setting)[sink])
     else:
         values.update(run_engine(rest, values, setting))
+
+
+def resolved(sweep: Sweep) -> tuple[dict[Symbol, patterns.Direct], Sweep | None]:
+    """The sums that a kernel of the ground floor computes, and the sweep that the others need; kept with the sweep."""
+    if sweep.resolved is None:
+        direct = {sink: way for sink in sweep.sinks if (way := patterns.match(sink)) is not None}
+        left = [sink for sink in sweep.sinks if sink not in direct]
+        rest = sweep if not direct else Sweep(sweep.side, left).settle() if left else None
+        sweep.resolved = (direct, rest)
+    return sweep.resolved
 
 
 def run_engine(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
