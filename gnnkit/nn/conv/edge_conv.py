@@ -44,9 +44,10 @@ class EdgeConv(Convolution):
     A network that starts with a Linear and holds only Linear layers and activations becomes one message program: its
     first product is taken per node (``W [x_i, x_j - x_i] = (W_1 - W_2) x_i + W_2 x_j``; sparse ``x`` stays sparse), the
     rest per edge, and no array of one row per edge is made. Any other network (with a norm, with active dropout, of
-    your own) is applied to the array of all pairs ``[num_edges, 2 in_channels]``. A node without incoming edges gets 0.
-    Messages follow the edges; a self-loop is the pair ``[x_i, 0]``; a maximum does not see parallel edges, a mean or
-    sum counts each.
+    your own) is applied to the array of all pairs ``[num_edges, 2 in_channels]``. Features with a common offset much
+    larger than their differences (raw coordinates on a map) lose digits in the split product: centre them first. A node
+    without incoming edges gets 0. Messages follow the edges; a self-loop is the pair ``[x_i, 0]``; a maximum does not
+    see parallel edges, a mean or sum counts each.
 
     Differences from the paper: the neighbours are the edges of the graph, not recomputed from the features in every
     layer. Bipartite topologies are refused.
