@@ -84,16 +84,20 @@ def make_plan(outputs: Sequence[Symbol], known: Iterable[Symbol] = ()) -> Plan:
             depth[x] = below
             if x in edge_outputs:
                 put(x, "dst", below + 1)
-    _delay(stages, order, depth)
+    _delay(stages, order, depth, edge_outputs)
     planned = [[sweep.settle() for sweep in stages[at].values()] for at in sorted(stages)]
     return Plan(outputs, planned, [x for x in order if x.level != "edge"], depth)
 
 
-def _delay(stages: dict[int, dict[str, Sweep]], order: Sequence[Symbol], depth: dict[Symbol, int]) -> None:
+def _delay(
+    stages: dict[int, dict[str, Sweep]], order: Sequence[Symbol], depth: dict[Symbol, int], edge_outputs: set[Symbol]
+) -> None:
     """Move sinks into a later sweep by the same side, if nothing needs them before: the edges are read once less."""
     needed: dict[Symbol, int] = {}  # the stage that reads a value
     for x in reversed(order):
         at = depth[x] if is_sink(x) else needed.get(x)
+        if x in edge_outputs:
+            at = depth[x] + 1 if at is None else min(at, depth[x] + 1)
         for a in x.args:
             if at is not None:
                 needed[a] = min(needed.get(a, at), at)
@@ -103,7 +107,7 @@ def _delay(stages: dict[int, dict[str, Sweep]], order: Sequence[Symbol], depth: 
                 until = needed.get(sink, max(stages) + 1)
                 later = [b for b in stages if at < b < until and side in stages[b]]
                 if later:
-                    sweep.sinks.remove(sink)
+                    sweep.sinks = [other for other in sweep.sinks if other is not sink]  # == is a symbol
                     stages[max(later)][side].sinks.append(sink)
             if not sweep.sinks:
                 del stages[at][side]

@@ -44,7 +44,7 @@ def _sum(x: Symbol, to: str) -> Symbol | None:
 def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
     """``sum_k a_k b / c = (sum_k a_k) b / c`` for b and c that the receiver knows."""
     above, below = _factors(x)
-    outside = [f for f in above if f.level in known]
+    outside = [f for f in above if f.level in known and not (f.op == "number" and f.info == 1.0)]  # 1 / f stays
     under = [f for f in below if f.level in known]
     if not outside and not under:
         return None
