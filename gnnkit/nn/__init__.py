@@ -42,6 +42,7 @@ from gnnkit.nn.conv import GraphConv as GraphConv
 from gnnkit.nn.conv import KeepFeatures as KeepFeatures
 from gnnkit.nn.conv import NNConv as NNConv
 from gnnkit.nn.conv import ResGatedGraphConv as ResGatedGraphConv
+from gnnkit.nn.conv import PNAConv as PNAConv
 from gnnkit.nn.conv import RGCNConv as RGCNConv
 from gnnkit.nn.conv import SAGEConv as SAGEConv
 from gnnkit.nn.conv import SchNetConv as SchNetConv

@@ -17,8 +17,9 @@ RECEIVERS = np.array([1, 1, 1, 0, 2, 2, 3, 3, 3, 3])
 KINDS = np.array([0, 0, 2, 1, 1, 0, 2, 2, 0, 4])
 NUM_NODES, NUM_KINDS = 6, 5
 
-DECOMPOSITIONS = [{}, {"num_bases": 2}, {"num_blocks": 2}]
-every_decomposition = pytest.mark.parametrize("decomposition", DECOMPOSITIONS, ids=["full", "bases", "blocks"])
+# One basis is multiplied at the nodes, three are mixed to matrices first.
+DECOMPOSITIONS = {"full": {}, "a basis": {"num_bases": 1}, "bases": {"num_bases": 3}, "blocks": {"num_blocks": 2}}
+every_decomposition = pytest.mark.parametrize("decomposition", DECOMPOSITIONS.values(), ids=DECOMPOSITIONS)
 
 
 def make_graph(rng, channels=4):
@@ -62,6 +63,16 @@ def test_equation_2(decomposition, reducer, root, rng):
             for j in found:
                 expected[i] += graph.x[j] @ w[r] / (len(found) if reducer == "mean" else 1)
     np.testing.assert_allclose(layer(graph).x.numpy(), expected, atol=1e-10)
+
+
+def test_bases_are_multiplied_where_that_is_cheaper(rng):
+    graph = make_graph(rng)
+    for count, expected in ((1, True), (3, False)):
+        layer = make_layer(rng, num_bases=count)
+        assert layer._bases_first(graph, layer._typed_edges(graph)) == expected
+        out = layer(graph).x.numpy()
+        layer._bases_first = lambda graph, edges, other=not expected: other
+        np.testing.assert_allclose(layer(graph).x.numpy(), out, atol=1e-11)
 
 
 def test_known_answer():

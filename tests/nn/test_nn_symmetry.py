@@ -60,7 +60,24 @@ LAYERS = {
         lambda rng: gk.nn.RGCNConv(3, 2, num_relations=3, relation="kind", num_bases=2, reducer="sum", rng=rng),
         "x",
     ),
+    "rgcn basis": (lambda rng: gk.nn.RGCNConv(3, 2, num_relations=3, relation="kind", num_bases=1, rng=rng), "x"),
     "rgcn blocks": (lambda rng: gk.nn.RGCNConv(3, 6, num_relations=3, relation="kind", num_blocks=3, rng=rng), "x"),
+    "pna": (lambda rng: gk.nn.PNAConv(3, 4, delta=0.9, towers=2, rng=rng), "x"),
+    "pna edges": (
+        lambda rng: gk.nn.PNAConv(
+            3,
+            3,
+            delta=0.9,
+            aggregators=["sum", "var"],
+            scalers=["identity", "linear"],
+            towers=3,
+            divide_input=True,
+            edge_channels=2,
+            update_layers=2,
+            rng=rng,
+        ),
+        "xe",
+    ),
     "graph network": (
         lambda rng: gk.nn.GraphNetwork(
             edge_model=gk.nn.MLP([10, 4, 2], activation="tanh", rng=rng),

@@ -16,6 +16,7 @@ from gnnkit.nn.conv.gcn2 import GCN2Conv as GCN2Conv
 from gnnkit.nn.conv.gcn2 import KeepFeatures as KeepFeatures
 from gnnkit.nn.conv.gin import GINConv as GINConv
 from gnnkit.nn.conv.gin import GINEConv as GINEConv
+from gnnkit.nn.conv.pna import PNAConv as PNAConv
 from gnnkit.nn.conv.rgcn import RGCNConv as RGCNConv
 from gnnkit.nn.conv.sage import GraphConv as GraphConv
 from gnnkit.nn.conv.sage import SAGEConv as SAGEConv

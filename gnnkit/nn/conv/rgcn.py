@@ -1,6 +1,6 @@
 """RGCNConv of Schlichtkrull et al.: a matrix for every type of edge, shared through bases or blocks.
 
-Imports the convolution base and the typed products.
+Imports the convolution base, message programs and the typed products.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.autodiff import Tensor, is_tensor
+from gnnkit.autodiff import Tensor, is_tensor, take_rows
 from gnnkit.errors import (
     DTypeError,
     InvalidArgumentError,
@@ -21,7 +21,7 @@ from gnnkit.errors import (
     unknown_name,
 )
 from gnnkit.graph import Graph
-from gnnkit.message import neighbour_sum
+from gnnkit.message import agg, message_program, neighbour_sum
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into
 from gnnkit.nn.conv.typed import TypedEdges, project
 from gnnkit.nn.init import glorot_uniform
@@ -31,6 +31,11 @@ from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("mean", "sum")
 MOST_REMEMBERED = 4  # sets of edge types per topology; the oldest goes first
+
+
+@message_program
+def _mixed(src: Any, edge: Any) -> Any:
+    return agg.sum((edge.mix[:, None] * src.h).sum(axis=0))
 
 
 class RGCNConv(Convolution):
@@ -80,10 +85,13 @@ class RGCNConv(Convolution):
     -----
     ``W_r^T x_j`` is computed once for every pair of a type and a sender that occurs, in an array of at most
     ``min(num_edges, num_relations * num_nodes)`` rows that is not kept for the gradient; then one neighbour sum takes
-    all types together. How the edges fall into types is worked out once for each topology and field. Sparse features
-    stay sparse. A node that receives no edge of a type gets nothing from it. Messages follow the edges: the paper adds
-    the inverse of every relation as a type of its own, which is up to the graph. A self-loop makes a node its own
-    neighbour; parallel edges count each, also in ``|N_r(i)|``. There is no edge weight.
+    all types together. A few bases are multiplied at the nodes instead, ``V_b^T x_j`` for each, and mixed on the way
+    along every edge, where that is cheaper. How the edges fall into types is worked out once for each topology and
+    field. Sparse features stay sparse.
+
+    A node that receives no edge of a type gets nothing from it. Messages follow the edges: the paper adds the inverse
+    of every relation as a type of its own, which is up to the graph. A self-loop makes a node its own neighbour;
+    parallel edges count each, also in ``|N_r(i)|``. There is no edge weight.
 
     Differences from the paper: a bias; the normalisation is ``|N_r(i)|`` or none, not learnt; the non-linearity is a
     layer of its own. Bipartite topologies are refused.
@@ -166,13 +174,33 @@ class RGCNConv(Convolution):
             self.bias.assign(np.zeros(self.out_channels))
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
-        weight = self._blocks()
         edges = self._typed_edges(graph)
-        scale = edges.scale_in(weight.dtype) if self.reducer == "mean" else None
-        total = neighbour_sum(edges.topology, project(x, weight, edges=edges), scale)
+        total = self._by_bases(graph, edges, x) if self._bases_first(graph, edges) else self._by_pairs(edges, x)
         if self.root_weight is not None:
             total = add_into(total, x @ self.root_weight)
         return add_bias(total, self.bias)
+
+    def _by_pairs(self, edges: TypedEdges, x: Any) -> Tensor:
+        """A product for each pair of a type and a sender, then one sum over all edges."""
+        weight = self._blocks()
+        scale = edges.scale(weight.dtype) if self.reducer == "mean" else None
+        return neighbour_sum(edges.topology, project(x, weight, edges=edges), scale)
+
+    def _by_bases(self, graph: Graph, edges: TypedEdges, x: Any) -> Tensor:
+        """A product for each basis and node; every edge mixes those of its sender."""
+        num_bases, inside, outside = self.bases.shape
+        flat = self.bases.transpose(1, 0, 2).reshape(inside, num_bases * outside)
+        mix = take_rows(self.coefficients, self._types(graph))
+        if self.reducer == "mean":
+            mix = mix * edges.share.astype(mix.dtype)[:, None]
+        h = (x @ flat).reshape(graph.num_nodes, num_bases, outside)
+        return _mixed(graph.topology, src={"h": h}, edge={"mix": mix})
+
+    def _bases_first(self, graph: Graph, edges: TypedEdges) -> bool:
+        if self.num_bases is None:
+            return False
+        inside = self.in_channels or 0
+        return self.num_bases * (graph.num_nodes * inside + graph.num_edges) < edges.num_pairs * inside
 
     def _blocks(self) -> Tensor:
         """The matrices of all types, [num_relations, blocks, in_channels / blocks, out_channels / blocks]."""
@@ -228,8 +256,11 @@ class RGCNConv(Convolution):
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         edges = self._typed_edges(graph_in)
+        root = 0.0 if self.root_weight is None else self.product_work(graph_in, self.out_channels)
+        if self._bases_first(graph_in, edges):
+            width = (self.num_bases or 0) * self.out_channels
+            return root + self.product_work(graph_in, width) + self.sum_work(graph_in, width)
         width = self.out_channels // (self.num_blocks or 1)
         share = edges.num_pairs / max(graph_in.num_nodes, 1)
-        products = share * self.product_work(graph_in, width) + self.sum_work(graph_in, self.out_channels)
         bases = 0.0 if self.num_bases is None else 2.0 * self.num_relations * self.bases.size
-        return products + bases + (0.0 if self.root_weight is None else self.product_work(graph_in, self.out_channels))
+        return root + bases + share * self.product_work(graph_in, width) + self.sum_work(graph_in, self.out_channels)

@@ -31,14 +31,14 @@ class TypedEdges:
         The node of every pair.
     ptr : int array [num_types + 1]
         Where the pairs of each type start.
-    scale : float array [num_edges]
-        For every edge of ``topology`` 1 over the number of edges of its type that its receiver has.
+    share : float array [num_edges]
+        For every edge of the graph 1 over the number of edges of its type that its receiver has.
     """
 
     topology: Topology
     senders: np.ndarray
     ptr: np.ndarray
-    scale: np.ndarray
+    share: np.ndarray
 
     @classmethod
     def build(cls, topology: Topology, types: np.ndarray, num_types: int) -> TypedEdges:
@@ -48,24 +48,24 @@ class TypedEdges:
         _, group, count = np.unique(receivers * np.int64(num_types) + types, return_inverse=True, return_counts=True)
         pair_types, pair_senders = np.divmod(pairs, max(topology.num_senders, 1))
         seen = Topology.sort(pair.reshape(-1), receivers, num_senders=len(pairs), num_receivers=topology.num_receivers)
-        scale = (1.0 / count)[group.reshape(-1)][seen.edge_order]
+        share = (1.0 / count)[group.reshape(-1)]
         ptr = np.searchsorted(pair_types, np.arange(num_types + 1))
-        for array in (pair_senders, ptr, scale):
+        for array in (pair_senders, ptr, share):
             array.flags.writeable = False  # owned and read-only: what is computed from them may be kept
-        return cls(seen, pair_senders, ptr, scale)
+        return cls(seen, pair_senders, ptr, share)
 
     @property
     def num_pairs(self) -> int:
         """Number of pairs (type, sender) that occur."""
         return len(self.senders)
 
-    def scale_in(self, dtype: Any) -> np.ndarray:
-        """``scale`` in another dtype, read-only; the same array every time."""
+    def scale(self, dtype: Any) -> np.ndarray:
+        """``share`` for the edges of ``topology``, read-only; the same array every time."""
 
         def build() -> np.ndarray:
-            converted = self.scale.astype(dtype)
-            converted.flags.writeable = False
-            return converted
+            scale = self.share[self.topology.edge_order].astype(dtype)
+            scale.flags.writeable = False
+            return scale
 
         return self.topology.cached(("scale", np.dtype(dtype).str), build)
 
