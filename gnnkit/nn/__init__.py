@@ -72,6 +72,10 @@ from gnnkit.nn.optim import AdamW as AdamW
 from gnnkit.nn.optim import Optimizer as Optimizer
 from gnnkit.nn.parameter import Parameter as Parameter
 from gnnkit.nn.pool import GlobalPool as GlobalPool
+from gnnkit.nn.relations import RelationGAT as RelationGAT
+from gnnkit.nn.relations import RelationLayer as RelationLayer
+from gnnkit.nn.relations import RelationProgram as RelationProgram
+from gnnkit.nn.relations import RelationSAGE as RelationSAGE
 from gnnkit.nn.schedules import CosineLR as CosineLR
 from gnnkit.nn.schedules import ExponentialLR as ExponentialLR
 from gnnkit.nn.schedules import ReduceOnPlateau as ReduceOnPlateau
@@ -86,3 +90,6 @@ from gnnkit.nn.spec import build as build
 from gnnkit.nn.summary import Summary as Summary
 from gnnkit.nn.summary import SummaryRow as SummaryRow
 from gnnkit.nn.summary import summary as summary
+from gnnkit.nn.typed import TypedConv as TypedConv
+from gnnkit.nn.typed import TypedLinear as TypedLinear
+from gnnkit.nn.typed import TypedMap as TypedMap

@@ -50,6 +50,15 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["     2  plain", "     4  residual", "training loss"],
         ["deep_residual.png"],
     ),
+    "typed_graph": (
+        ["--epochs", "20", "--seeds", "2", "--hidden", "8"],
+        [
+            "woman -> attended -> event  89 edges",
+            "over 2 initial weights",
+            "Events from the first group to the second: E",
+        ],
+        ["typed_graph.png"],
+    ),
     "citation_table": (
         ["--models", "sgc", "--datasets", "cora", "--seeds", "1", "--epochs", "3", "--jobs", "1"],
         ["| sgc | cora |", "Protocols"],
@@ -115,6 +124,8 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
     assert layer["gradient error"] < 1e-8 and layer["equivariance error"] < 1e-12
     club = load("karate").main(["--seeds", "3", "--out", str(tmp_path)])
     assert club["label propagation"] > 0.9 and club["gcn"] > 0.85
+    women = load("typed_graph").main(["--seeds", "3", "--out", str(tmp_path)])
+    assert women["accuracy"] > 0.95 and women["together"] == 1.0
 
 
 @pytest.mark.parametrize(
