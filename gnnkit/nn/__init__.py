@@ -41,8 +41,8 @@ from gnnkit.nn.conv import GMMConv as GMMConv
 from gnnkit.nn.conv import GraphConv as GraphConv
 from gnnkit.nn.conv import KeepFeatures as KeepFeatures
 from gnnkit.nn.conv import NNConv as NNConv
-from gnnkit.nn.conv import ResGatedGraphConv as ResGatedGraphConv
 from gnnkit.nn.conv import PNAConv as PNAConv
+from gnnkit.nn.conv import ResGatedGraphConv as ResGatedGraphConv
 from gnnkit.nn.conv import RGCNConv as RGCNConv
 from gnnkit.nn.conv import SAGEConv as SAGEConv
 from gnnkit.nn.conv import SchNetConv as SchNetConv
