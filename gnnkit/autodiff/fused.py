@@ -53,6 +53,8 @@ def dropout(x: Any, rate: float, *, rng: np.random.Generator | int | None = None
         )
     if rate == 0:
         return x
+    if hasattr(x, "__gnnkit_function__"):  # a value of a message program, which explains why not
+        return x.__gnnkit_function__("dropout", (x, rate), {})
     key = int(np.random.default_rng(rng).integers(0, 2**63))
     if isinstance(x, SparseMatrix):
         return x.with_data(K.dropout(x.data, key, float(rate)))

@@ -206,6 +206,8 @@ class Tensor(ArrayMethods):
             op = OPS.get(ufunc)
             if op is not None and not kwargs:
                 return record(op, inputs, NO_KEYWORDS)
+            if any(hasattr(type(a), "__gnnkit_function__") for a in inputs):
+                return NotImplemented  # a value of a message program, which traces what happens to it
             if ufunc in PLAIN or ufunc in STEPS or (kwargs and not any(requires_grad(a) for a in inputs)):
                 result = call_plain(ufunc, inputs, kwargs)
                 return result if ufunc in PLAIN or "out" in kwargs else Tensor(result)
@@ -221,6 +223,8 @@ class Tensor(ArrayMethods):
 
     def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         handler = HANDLERS.get(function)
+        if any(hasattr(kind, "__gnnkit_function__") for kind in types):
+            return NotImplemented  # as above
         if handler is not None:
             try:
                 return handler(*args, **kwargs)
@@ -305,10 +309,15 @@ _new = Tensor.__new__
 def record(op: Op, args: Any, kwargs: Mapping[str, Any]) -> Tensor:
     """Apply an operation to arguments some of which are Tensors; write its node if one requires a gradient."""
     raw = [a.data if isinstance(a, Tensor) else a for a in args]
-    if op.broadcasts:  # rules compute with the arguments, so lists must be arrays
+    if op.broadcasts:
         for i, value in enumerate(raw):
-            if type(value) is list or type(value) is tuple:
+            kind = type(value)
+            if kind is _ndarray:
+                continue
+            if kind is list or kind is tuple:  # rules compute with the arguments, so lists must be arrays
                 raw[i] = np.asarray(value)
+            elif hasattr(kind, "__gnnkit_function__"):  # a value of a message program, which is traced
+                return value.__gnnkit_function__(op.name, args, kwargs)  # type: ignore[union-attr]
     first = raw[0]
     try:
         if op.elementwise and type(first) is _ndarray and first.size >= BLOCKWISE:
