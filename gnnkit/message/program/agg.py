@@ -11,7 +11,7 @@ from typing import Any
 from gnnkit.errors import ProgramError, unknown_name
 from gnnkit.message.program import build as s
 from gnnkit.message.program.build import as_symbol, call
-from gnnkit.message.program.symbols import Symbol, caller_line
+from gnnkit.message.program.symbols import Symbol, caller_line, running
 from gnnkit.message.program.table import where
 
 TO = {"receivers": "dst", "senders": "src", "graphs": "graph"}
@@ -20,14 +20,11 @@ TO = {"receivers": "dst", "senders": "src", "graphs": "graph"}
 def _message(value: Any, to: str) -> tuple[Symbol, str]:
     if to not in TO:
         raise unknown_name("side to aggregate at", to, TO)
-    if not isinstance(value, Symbol):
-        from gnnkit.message.program.tracing import is_tracing
-
-        if not is_tracing():
-            raise ProgramError(
-                f"gk.agg stands inside of a message program. Got {type(value).__name__} outside of one{caller_line()}. "
-                "Put it into a function decorated with @gk.message_program; outside, use gk.message.aggregate."
-            )
+    if running.made is None:
+        raise ProgramError(
+            f"gk.agg stands inside of a message program. Got {type(value).__name__} outside of one{caller_line()}. "
+            "Put it into a function decorated with @gk.message_program; outside, use gk.message.aggregate."
+        )
     return s.as_float(as_symbol(value)), TO[to]
 
 
@@ -75,7 +72,7 @@ def max(message: Any, to: str = "receivers") -> Symbol:
 def min(message: Any, to: str = "receivers") -> Symbol:
     """Smallest value over the edges of each receiver; 0 where there are none. Ties share the gradient evenly."""
     x, level = _message(message, to)
-    return -s.aggregate(-x, "max", level)
+    return 0.0 - s.aggregate(-x, "max", level)  # unlike a negation this makes no -0.0 where there are no edges
 
 
 def prod(message: Any, to: str = "receivers") -> Symbol:
@@ -148,6 +145,8 @@ def softmax(score: Any, to: str = "receivers") -> Symbol:
     array([0., 4., 0.])
     """
     x, level = _message(score, to)
+    if s.join({x.level, level}) != "edge":
+        x = s.rows_of(x, "edge")  # one value per edge, whatever the scores depend on
     weight = call("exp", x - _safe_top(x, level))
     total = s.aggregate(weight, "sum", level)
     return weight / where(total == 0, 1.0, total)
@@ -155,7 +154,7 @@ def softmax(score: Any, to: str = "receivers") -> Symbol:
 
 def degree(to: str = "receivers") -> Symbol:
     """Number of edges of each receiver (sender, graph), as a floating value."""
-    _, level = _message(s.number(0.0), to)
+    _, level = _message(0.0, to)
     return s.degree(level)
 
 

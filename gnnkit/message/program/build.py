@@ -5,12 +5,13 @@ Imports symbols, the table and the rewriting of sums and products.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
-from gnnkit.errors import InvalidArgumentError, ShapeError
+from gnnkit.errors import InvalidArgumentError, ProgramError, ShapeError
 from gnnkit.message.program.symbols import BOOL as BOOL
 from gnnkit.message.program.symbols import FLOAT as FLOAT
 from gnnkit.message.program.symbols import INT as INT
@@ -27,9 +28,18 @@ def as_symbol(value: Any) -> Symbol:
         return value
     if isinstance(value, bool | int | float | np.integer | np.floating | np.bool_):
         return number(float(value))
+    if isinstance(value, list | tuple) and _holds_symbols(value):
+        raise ProgramError(
+            f"A value of a message program is one array of features. Got a {type(value).__name__} of values"
+            f"{caller_line()}. Join them with np.stack or np.concatenate."
+        )
     from gnnkit.message.program.tracing import capture
 
     return capture(value)
+
+
+def _holds_symbols(value: Any) -> bool:
+    return isinstance(value, Symbol) or (isinstance(value, list | tuple) and any(map(_holds_symbols, value)))
 
 
 def number(value: float) -> Symbol:
@@ -120,7 +130,9 @@ def feature_max(x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
     if not axes:
         return x
     if any(x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"The largest of no features does not exist. Got axis {axes} of {x!r}. Give it features.")
+        raise ShapeError(
+            f"The largest of no features does not exist. Got axis {axes} of {x!r}{caller_line()}. Give it features."
+        )
     best = make("feature_max", (x,), axes, x.level, _without(x.shape, axes, True))
     return best if keepdims else reshape(best, _without(x.shape, axes, False))
 
@@ -146,7 +158,10 @@ def transpose(x: Any, axes: Any) -> Symbol:
     x = as_symbol(x)
     axes = tuple(operator.index(a) % max(x.ndim, 1) for a in axes)
     if sorted(axes) != list(range(x.ndim)):
-        raise ShapeError(f"A transpose names every feature axis once. Got axes {axes} of {x!r}. Name them all.")
+        raise ShapeError(
+            f"A transpose names every feature axis once. Got axes {axes} of {x!r}{caller_line()}. Name them all; "
+            "shapes have no row axis inside of a program."
+        )
     if axes == tuple(range(x.ndim)):
         return x
     return make("transpose", (x,), axes, x.level, tuple(x.shape[a] for a in axes), x.kind)
@@ -164,7 +179,8 @@ def getitem(x: Symbol, index: Any) -> Symbol:
     for item in items:
         if isinstance(item, Symbol):
             item._refuse("an index that is a value")
-        if not (item is None or item is Ellipsis or isinstance(item, int | slice | np.integer)):
+        plain = isinstance(item, int | slice | np.integer) and not isinstance(item, bool)
+        if not (item is None or item is Ellipsis or plain):
             raise InvalidArgumentError(
                 f"Feature axes are indexed by whole numbers, slices, None and .... Got {item!r}{caller_line()}. "
                 "Take features by an array outside of the program."
@@ -180,9 +196,9 @@ def getitem(x: Symbol, index: Any) -> Symbol:
     if picked.size == x.size and all(i is None or i is Ellipsis or i == slice(None) for i in items):
         return reshape(x, picked.shape)
     full = _full_index(items, x.ndim)
-    plain = tuple(i for i in full if i is not None)
-    core = np.broadcast_to(np.empty(()), x.shape)[plain].shape
-    found = make("getitem", (x,), _hashable(plain), x.level, core, x.kind)
+    kept = tuple(i for i in full if i is not None)
+    core = np.broadcast_to(np.empty(()), x.shape)[kept].shape
+    found = make("getitem", (x,), _hashable(kept), x.level, core, x.kind)
     return reshape(found, picked.shape)
 
 
@@ -209,10 +225,14 @@ def put(g: Symbol, info: tuple[Any, ...], shape: tuple[int, ...]) -> Symbol:
     return make("put", (g,), (info, shape), g.level, shape)
 
 
-def concatenate(values: Any, axis: int = 0) -> Symbol:
+def concatenate(values: Any, axis: int | None = 0) -> Symbol:
     parts = tuple(as_float(as_symbol(v)) for v in values)
     if not parts:
-        raise InvalidArgumentError("concatenate joins at least one value. Got none. Pass a list of them.")
+        raise InvalidArgumentError(
+            f"concatenate joins at least one value. Got none{caller_line()}. Pass a list of them."
+        )
+    if axis is None:
+        parts, axis = tuple(reshape(p, (p.size,)) for p in parts), 0
     (axis,) = _axes(parts[0], axis)
     args, level = _together(parts)
     shapes = [a.shape for a in args]
@@ -291,6 +311,10 @@ def contract(a: Symbol, g: Symbol, level: str) -> Symbol:
 
 def guard(x: Symbol, to: str, fill: float = 1.0) -> Symbol:
     """A factor taken out of a sum at ``to``, with 1 where the sum has no terms: infinity times nothing is nothing."""
+    if x.level == "const":
+        if x.op == "number" and math.isfinite(x.info):
+            return x
+        x = rows_of(x, to)
     return x if x.level != to else make("guard", (x,), (to, fill), x.level, x.shape)
 
 

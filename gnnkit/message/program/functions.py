@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gnnkit.errors import ProgramError
+from gnnkit.errors import GnnkitError, ProgramError, ShapeError
 from gnnkit.message.program import build as s
 from gnnkit.message.program.build import as_symbol, call
 from gnnkit.message.program.symbols import Symbol, caller_line
@@ -44,7 +45,13 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
 
 def _stack(values: Any, axis: int = 0) -> Symbol:
     parts = [as_symbol(v) for v in values]
-    axis = axis % (parts[0].ndim + 1)
+    ndim = parts[0].ndim + 1 if parts else 1
+    if not -ndim <= axis < ndim:
+        raise ShapeError(
+            f"The new axis of np.stack lies in [-{ndim}, {ndim}). Got axis {axis}{caller_line()}. Axes count the "
+            "features of one edge."
+        )
+    axis = axis % ndim
     return s.concatenate([s.reshape(p, (*p.shape[:axis], 1, *p.shape[axis:])) for p in parts], axis)
 
 
@@ -60,6 +67,18 @@ def _swapaxes(x: Symbol, axis1: int, axis2: int) -> Symbol:
     axes = list(range(x.ndim))
     axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
     return s.transpose(x, axes)
+
+
+def _broadcast_to(x: Any, shape: Any) -> Symbol:
+    x, shape = as_symbol(x), (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        np.broadcast_to(np.broadcast_to(np.empty(()), x.shape), shape)
+    except ValueError:
+        raise ShapeError(
+            f"Features are broadcast along axes of length 1 and along new first axes. Got {x!r} to {list(shape)}"
+            f"{caller_line()}. Shapes have no row axis inside of a program."
+        ) from None
+    return s.broadcast_to(x, shape)
 
 
 def _dot(a: Any, b: Any) -> Symbol:
@@ -93,7 +112,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.swapaxes: _swapaxes,
     np.expand_dims: _expand_dims,
     np.squeeze: _squeeze,
-    np.broadcast_to: lambda x, shape: s.broadcast_to(x, tuple(shape)),
+    np.broadcast_to: _broadcast_to,
     np.dot: _dot,
     np.inner: lambda a, b: (a * b).sum(-1),
     np.zeros_like: _like(0.0),
@@ -109,38 +128,84 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Any, kwargs: Any) -> Symbo
     name = ufunc.__name__
     if method == "reduce" and name in ("add", "maximum", "minimum"):
         reduction = {"add": np.sum, "maximum": np.max, "minimum": np.min}[name]
-        return FUNCTIONS[reduction](*inputs, **{"axis": 0, **kwargs})
+        return apply_function(reduction, inputs, {"axis": 0, **kwargs})
     if method != "__call__" or kwargs:
         raise _unknown(f"np.{name}{'' if method == '__call__' else '.' + method} with {', '.join(kwargs) or 'that'}")
-    if name in TABLE:
-        return call(name, *inputs)
-    if name in UFUNCS:
-        return UFUNCS[name](*inputs)
-    raise _unknown(f"np.{name}")
+    if name not in TABLE and name not in UFUNCS:
+        raise _unknown(f"np.{name}")
+    return _element_wise(name, inputs)
+
+
+def _element_wise(name: str, args: Any) -> Symbol:
+    return call(name, *args) if name in TABLE else UFUNCS[name](*args)
 
 
 def apply_function(function: Any, args: Any, kwargs: Any) -> Any:
-    if function not in FUNCTIONS:
-        raise _unknown(f"{function.__module__}.{function.__name__}".replace("numpy.", "np."))
-    return FUNCTIONS[function](*args, **kwargs)
+    name = f"{function.__module__}.{function.__name__}".replace("numpy.", "np.")
+    handler = FUNCTIONS.get(function)
+    if handler is None:
+        raise _unknown(name)
+    try:
+        return handler(*args, **kwargs)
+    except GnnkitError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise ProgramError(
+            f"Inside of a message program, {name} takes ({_arguments(handler)}), axes being feature axes. Got "
+            f"({', '.join([*map(_brief, args), *(f'{k}={_brief(v)}' for k, v in kwargs.items())])}){caller_line()}: "
+            f"{error}. Leave out or change what it does not take."
+        ) from error
+
+
+def _arguments(handler: Callable[..., Any]) -> str:
+    """The arguments that a handler takes, as they are written."""
+    return ", ".join(str(p.replace(annotation=p.empty)) for p in inspect.signature(handler).parameters.values())
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__} of {len(value)}"
+    return repr(value) if isinstance(value, Symbol | int | float | str | type | None) else type(value).__name__
 
 
 def apply_named(name: str, args: Any, kwargs: Any) -> Symbol:
     """One of gnnkit's own functions, by the name of its operation."""
     if name in COMPOSED:
         return COMPOSED[name](*args, **kwargs)
-    if name == "where":
-        return where(*args)
-    if name in TABLE:
-        return call(name, *args)
-    raise _unknown(f"gk.{name}")
+    if name in TABLE or name in UFUNCS:
+        return _element_wise(name, args)
+    if name == "dropout":
+        raise ProgramError(
+            f"A message program computes the same at every call: no random numbers. Got gk.dropout{caller_line()}. "
+            "Drop outside: pass gk.dropout(x, rate), or gk.dropout of ones [num_edges, ...] as a field of the edges to "
+            "multiply with."
+        )
+    raise _unknown(f"{'np' if hasattr(np, name) else 'gk'}.{name}")
+
+
+def instead_of(method: str) -> str:
+    """What to write for a method of arrays that symbols lack."""
+    if any(f.__name__ == method for f in FUNCTIONS):
+        return f"Write np.{method}(value, ...)."
+    if method in ("dtype", "data", "grad", "requires_grad"):
+        return "All values are of one floating dtype, the widest among the fields; leave it out."
+    return "Use functions of numpy or gnnkit, or compute it outside and pass it as a field."
+
+
+INSTEAD = {
+    "np.remainder": "Write a - b * np.floor(a / b), or another of those that are known",
+    "np.fmod": "Write a - b * np.floor(a / b), or another of those that are known",
+    "np.floor_divide": "Write np.floor(a / b), or another of those that are known",
+    "np.einsum": "Write it with @, or with products and .sum(axis), of those that are known",
+}
 
 
 def _unknown(name: str) -> ProgramError:
     known = sorted({*TABLE, *UFUNCS, *COMPOSED, *(f.__name__ for f in FUNCTIONS)})
     return ProgramError(
         f"Inside of a message program, functions must be known to its compiler. Got {name}{caller_line()}. "
-        f"Known are {', '.join(known)}; compute other things outside, and pass them as fields."
+        f"{INSTEAD.get(name, 'Compute it outside and pass it as a field, or make it of those that are known')}: "
+        f"{', '.join(known)}."
     )
 
 

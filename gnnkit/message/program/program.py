@@ -7,24 +7,27 @@ folder.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff import SparseMatrix, as_array, is_tensor
-from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
+from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
 from gnnkit.message.program.apply import apply
-from gnnkit.message.program.build import rows_of
-from gnnkit.message.program.derive import topological
+from gnnkit.message.program.fields import Given, checked, converted, is_wide, topology_of, value_of
 from gnnkit.message.program.setting import Setting
-from gnnkit.message.program.symbols import Symbol
-from gnnkit.message.program.tracing import Trace, arguments_of, is_closed, kind_of, trace
+from gnnkit.message.program.surroundings import Surroundings
+from gnnkit.message.program.symbols import running
+from gnnkit.message.program.tracing import Trace, arguments_of, kind_of, not_tracing, trace
 
-Given = Mapping[str, Any] | None
-UNITS = {"src": ("src", "sender"), "dst": ("dst", "receiver"), "edge": ("edge", "edge"), "globals": ("graph", "graph")}
-TRACES_KEPT = 64
+NAMESPACES = ("src", "dst", "edge", "globals", "params")
+NARROW, WIDE = np.dtype(np.float32), np.dtype(np.float64)
+FUNCTIONS_KEPT, TRACES_KEPT = 256, 64  # and of each function, for so many shapes of fields
+
+_traces: dict[Any, dict[Any, Trace]] = {}  # by the key of the function, then by its fields
+_traces_lock = threading.Lock()
 
 
 class MessageProgram:
@@ -39,8 +42,7 @@ class MessageProgram:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._names = arguments_of(function)
-        self._closed = is_closed(function)
-        self._traces: dict[Any, Trace] = {}
+        self._surroundings = Surroundings(function)
         functools.update_wrapper(self, function)
 
     def __repr__(self) -> str:
@@ -84,8 +86,15 @@ class MessageProgram:
         ProgramError
             If the function does something that cannot be traced; the text names the line.
         """
-        found, inputs, values, setting = self._prepare(graph, src, dst, edge, globals, params)
-        return found.rebuild(apply(tuple(found.outputs), inputs, values, setting))
+        if running.made is not None:
+            with not_tracing():
+                return self(graph, src=src, dst=dst, edge=edge, globals=globals, params=params)
+        found, values, setting = self._prepare(graph, src, dst, edge, globals, params)
+        results = apply(found.outputs, found.inputs, values, setting)
+        for result, borrowed in zip(results, found.borrowed):
+            if borrowed:  # the caller may write into what is returned
+                result.data = np.array(result.data)
+        return found.rebuild(results)
 
     # --- looking inside -----------------------------------------------------------------------------------------
 
@@ -105,8 +114,8 @@ class MessageProgram:
         """
         from gnnkit.message.program.explain import explain
 
-        found, inputs, values, setting = self._prepare(graph, src, dst, edge, globals, params)
-        return explain(self, found, inputs, values, setting)
+        found, values, setting = self._prepare(graph, src, dst, edge, globals, params)
+        return explain(self, found, found.inputs, values, setting)
 
     def source(
         self,
@@ -125,12 +134,12 @@ class MessageProgram:
 
     def _prepare(
         self, graph: Any, src: Given, dst: Given, edge: Given, globals_: Given, params: Given
-    ) -> tuple[Trace, tuple[Symbol, ...], list[Any], Setting]:
-        topology, bounds = _topology_of(graph)
-        setting = Setting(topology, bounds, np.dtype(np.float32))
-        given = {"src": src, "dst": dst, "edge": edge, "globals": globals_, "params": params}
+    ) -> tuple[Trace, list[Any], Setting]:
+        topology, bounds = topology_of(graph)
+        setting = Setting(topology, bounds, NARROW)
         fields: dict[str, dict[str, Any]] = {}
-        for namespace, members in given.items():
+        key = []
+        for namespace, members in zip(NAMESPACES, (src, dst, edge, globals_, params)):
             if members is None:
                 continue
             if namespace not in self._names:
@@ -138,36 +147,35 @@ class MessageProgram:
                     f"Fields go to the arguments of the program: {', '.join(self._names)}. Got {namespace}="
                     f"{sorted(members)}. Add the argument {namespace} to the function, or leave the fields out."
                 )
-            fields[namespace] = _checked(namespace, members, setting)
-        setting = Setting(topology, bounds, _dtype_of(fields))
-        found = self._trace(fields)
-        inputs = tuple(x for x in topological(found.outputs) if x.op == "input")
-        values = [_converted(_value_of(x, fields, found), x, setting.dtype) for x in inputs]
-        return found, inputs, values, setting
+            fields[namespace] = given = checked(namespace, members, setting)
+            skip = namespace != "params"
+            key.append((namespace, *[(n, v.shape[skip:], kind_of(v.dtype)) for n, v in given.items()]))
+        found = self._trace(tuple(key))
+        if found.is_wide or is_wide(fields, params):
+            setting = Setting(topology, bounds, WIDE)
+        values = [converted(value_of(x, fields, found), x, setting.dtype) for x in found.inputs]
+        return found, values, setting
 
-    def _trace(self, fields: Mapping[str, Mapping[str, Any]]) -> Trace:
-        specs = {
-            namespace: {
-                name: (tuple(v.shape[namespace != "params" :]), kind_of(v.dtype)) for name, v in members.items()
-            }
-            for namespace, members in fields.items()
-        }
-        if not self._closed:
-            return _with_rows(trace(self.function, self._names, specs))
-        key = tuple((namespace, *members.items()) for namespace, members in specs.items())
-        found = self._traces.get(key)
+    def _trace(self, fields: tuple[Any, ...]) -> Trace:
+        """The trace for fields ``((namespace, (name, shape, kind), ...), ...)``, of an earlier call if there is one."""
+        key = self._surroundings.key()
+        known = {} if key is None else _traces.get(key, {})
+        found = known.get(fields)
         if found is None:
-            found = _with_rows(trace(self.function, self._names, specs))
-            while len(self._traces) >= TRACES_KEPT:
-                self._traces.pop(next(iter(self._traces)))
-            self._traces[key] = found
+            specs = {namespace: {name: (shape, kind) for name, shape, kind in specs} for namespace, *specs in fields}
+            found = trace(self.function, self._names, specs)
+            if key is not None:
+                _keep(key, fields, found)
         return found
 
 
-def _with_rows(found: Trace) -> Trace:
-    """Outputs that depend on no node at all have one row per receiver."""
-    found.outputs = [rows_of(o, "dst") if o.level == "const" else o for o in found.outputs]
-    return found
+def _keep(key: Any, fields: Any, found: Trace) -> None:
+    with _traces_lock:
+        known = _traces.setdefault(key, {})
+        known[fields] = found
+        for kept, most in ((known, TRACES_KEPT), (_traces, FUNCTIONS_KEPT)):
+            while len(kept) > most:
+                del kept[next(iter(kept))]  # type: ignore[attr-defined]
 
 
 def message_program(function: Callable[..., Any]) -> MessageProgram:
@@ -241,67 +249,3 @@ def message_passing(
     Tensor([1., 2., 2.])
     """
     return MessageProgram(function)(graph, src=src, dst=dst, edge=edge, globals=globals, params=params)
-
-
-# --- checks ---------------------------------------------------------------------------------------------------------
-
-
-def _topology_of(graph: Any) -> tuple[Topology, Graph | None]:
-    if isinstance(graph, Graph):
-        return graph.topology, graph
-    if isinstance(graph, Topology):
-        return graph, None
-    raise InvalidArgumentError(
-        f"A message program runs on a Graph or a Topology. Got {type(graph).__name__}. Convert it, for instance with "
-        "gk.from_networkx or gk.from_edges."
-    )
-
-
-def _checked(namespace: str, members: Any, setting: Setting) -> dict[str, Any]:
-    if not isinstance(members, Mapping):
-        raise InvalidArgumentError(
-            f"{namespace} maps names to arrays. Got {type(members).__name__}. Pass {namespace}={{'x': array}}."
-        )
-    found: dict[str, Any] = {}
-    for name, value in members.items():
-        if isinstance(value, SparseMatrix):
-            raise DTypeError(
-                f"Fields of a message program are dense. {namespace}.{name} is {value!r}. Multiply it by a weight "
-                "matrix first and pass the product, or use .toarray()."
-            )
-        array = value if is_tensor(value) else np.asarray(value)
-        if array.dtype.kind not in "fbiu" or array.dtype == np.float16:
-            raise DTypeError(
-                f"Fields of a message program hold numbers. {namespace}.{name} has dtype {array.dtype}. "
-                "Convert it, for instance with .astype('float32')."
-            )
-        if namespace in UNITS:
-            level, unit = UNITS[namespace]
-            if array.ndim == 0 or array.shape[0] != setting.count(level):
-                raise ShapeError(
-                    f"Fields in {namespace} have one row per {unit}: {setting.count(level)} rows. {namespace}.{name} "
-                    f"has shape {tuple(array.shape)}. Pass what is the same for every edge as params."
-                )
-        found[str(name)] = array
-    return found
-
-
-def _dtype_of(fields: Mapping[str, Mapping[str, Any]]) -> np.dtype[Any]:
-    """The widest floating dtype among the fields; float32 without any."""
-    wide = any(v.dtype.itemsize > 4 and v.dtype.kind == "f" for members in fields.values() for v in members.values())
-    return np.dtype(np.float64 if wide else np.float32)
-
-
-def _value_of(x: Symbol, fields: Mapping[str, Mapping[str, Any]], found: Trace) -> Any:
-    namespace, name = x.info
-    return found.captured[name] if namespace == "captured" else fields[namespace][name]
-
-
-def _converted(value: Any, x: Symbol, dtype: np.dtype[Any]) -> Any:
-    if x.kind != "f":
-        return as_array(value)
-    if not is_tensor(value):
-        value = np.asarray(value)
-    if value.dtype != dtype:
-        value = value.astype(dtype)
-    return value if is_tensor(value) else np.ascontiguousarray(value)

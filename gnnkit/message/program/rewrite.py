@@ -36,8 +36,8 @@ def _sum(x: Symbol, to: str) -> Symbol | None:
         return call(x.info, left, right)
     if x.op == "call" and x.info in ("multiply", "divide"):
         return _without_factors(x, to, known)
-    if x.op == "matmul" and x.args[1].level == "const":
-        return s.matmul(aggregate(x.args[0], "sum", to), x.args[1])
+    if x.op == "matmul" and x.args[1].level == "const":  # 0 without terms, also if the matrix holds infinity
+        return s.guard(s.matmul(aggregate(x.args[0], "sum", to), x.args[1]), to, 0.0)
     return None
 
 
@@ -101,7 +101,8 @@ def matmul(a: Symbol, b: Symbol) -> Symbol | None:
         return total
     if a.op == "reshape" and a.shape[:-1] and a.args[0].shape[-1:] == a.shape[-1:]:
         inner = a.args[0]  # only leading axes change
-        return s.reshape(s.matmul(inner, b), (*a.shape[:-1], b.shape[-1])) if inner.ndim > 1 else None
+        found = s.matmul(inner, b) if inner.ndim > 1 else matmul(inner, b)
+        return None if found is None else s.reshape(found, (*a.shape[:-1], b.shape[-1]))
     if a.op != "call":
         return None
     if a.info == "negative":

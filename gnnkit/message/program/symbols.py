@@ -7,16 +7,28 @@ sub-expressions are merged as they are written. Imports the error tree and the f
 
 from __future__ import annotations
 
+import math
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
-from gnnkit.errors import ProgramError, ShapeError
+from gnnkit.errors import ImmutableError, ProgramError, ShapeError, UnknownFieldError
 
 LEVELS = ("const", "graph", "src", "dst", "edge")
 FLOAT, BOOL, INT = "f", "b", "i"
+
+
+class Running(threading.local):
+    """What this thread is tracing now: None, or the trace, and every symbol that it has made."""
+
+    trace: Any = None
+    made: set[Symbol] | None = None
+
+
+running = Running()
 
 _interned: weakref.WeakValueDictionary[Any, Symbol] = weakref.WeakValueDictionary()
 
@@ -60,7 +72,7 @@ class Symbol:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def T(self) -> Symbol:
@@ -78,6 +90,12 @@ class Symbol:
 
     def __getitem__(self, index: Any) -> Symbol:
         return build.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise ImmutableError(
+            f"Values of a message program never change. Got an assignment to {self!r}[{index!r}]{caller_line()}. "
+            "Make a new value, with np.where, np.concatenate or np.stack."
+        )
 
     def reshape(self, *shape: Any) -> Symbol:
         return build.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
@@ -184,19 +202,45 @@ class Symbol:
     def __invert__(self) -> Symbol:
         return build.call("logical_not", self)
 
+    def __mod__(self, other: Any) -> NoReturn:
+        self._no_operator("%", "a - b * np.floor(a / b)")
+
+    def __floordiv__(self, other: Any) -> NoReturn:
+        self._no_operator("//", "np.floor(a / b)")
+
+    def __xor__(self, other: Any) -> NoReturn:
+        self._no_operator("^", "a != b for masks, a ** b for powers")
+
+    __rmod__, __rfloordiv__, __rxor__ = __mod__, __floordiv__, __xor__
     __hash__ = object.__hash__
 
     # --- what a symbol is not ---------------------------------------------------------------------------------
 
+    def _no_operator(self, sign: str, instead: str) -> NoReturn:
+        raise ProgramError(
+            f"Values of a message program take +, -, *, /, **, @, comparisons, &, | and ~. Got {sign} on {self!r}"
+            f"{caller_line()}. Write {instead}."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # what numpy and others ask to find out what this is
+            raise AttributeError(name)
+        from gnnkit.message.program import functions
+
+        raise UnknownFieldError(
+            "A value of a message program has shape, size, T, reshape, transpose, astype, sum, mean, max and min. "
+            f"Got .{name} of {self!r}{caller_line()}. {functions.instead_of(name)}"
+        )
+
     def _refuse(self, what: str) -> NoReturn:
         raise ProgramError(
             f"A message program is written once for all edges, so what it does cannot depend on the values of one. "
-            f"Got {what} of {self!r}{caller_line()}. Use np.where(condition, a, b) for a choice, np.maximum or np.clip "
-            "for a bound, and pass numbers that steer the program from outside."
+            f"Got {what} of {self!r}{caller_line()}. Use np.where(condition, a, b) for a choice, &, | and ~ "
+            "between masks, np.maximum or np.clip for a bound, and pass numbers that steer the program from outside."
         )
 
     def __bool__(self) -> NoReturn:
-        self._refuse("the truth value")
+        self._refuse("the truth value (if, and, or, not, max)")
 
     def __float__(self) -> NoReturn:
         self._refuse("the number")
@@ -257,14 +301,28 @@ ROWS = {"const": "all", "graph": "graphs", "src": "senders", "dst": "receivers",
 
 def make(op: str, args: tuple[Symbol, ...], info: Any, level: str, shape: tuple[int, ...], kind: str = FLOAT) -> Symbol:
     """The one symbol of this description."""
+    made = running.made
+    if made is not None:
+        for argument in args:
+            check_own(argument)
     key = (op, tuple(map(id, args)), info, level, shape, kind)
     found = _interned.get(key)
-    if found is not None:
-        return found
-    new = object.__new__(Symbol)
-    new.op, new.args, new.info, new.level, new.shape, new.kind = op, args, info, level, shape, kind
-    _interned[key] = new
-    return new
+    if found is None:
+        found = object.__new__(Symbol)
+        found.op, found.args, found.info, found.level, found.shape, found.kind = op, args, info, level, shape, kind
+        _interned[key] = found
+    if made is not None:
+        made.add(found)
+    return found
+
+
+def check_own(symbol: Symbol) -> None:
+    """A symbol that the user kept from another program stands for inputs of that program: refuse it."""
+    if running.made is not None and symbol not in running.made:
+        raise ProgramError(
+            f"A value of a message program belongs to the one run of the function that made it. Got {symbol!r}, kept "
+            f"from another one{caller_line()}. Do not store values of programs; return them, or compute them again."
+        )
 
 
 def join(levels: set[str]) -> str:

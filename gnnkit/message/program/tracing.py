@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from gnnkit.autodiff import SparseMatrix, as_array, is_tensor
-from gnnkit.errors import DTypeError, InvalidArgumentError, ProgramError, UnknownFieldError
+from gnnkit.errors import DTypeError, ImmutableError, InvalidArgumentError, ProgramError, UnknownFieldError
 from gnnkit.message.program import build as s
-from gnnkit.message.program.symbols import Symbol
+from gnnkit.message.program.derive import topological
+from gnnkit.message.program.symbols import Symbol, check_own, running
 
 NAMESPACES = {"src": "src", "dst": "dst", "edge": "edge", "globals": "graph", "params": "const"}
 Spec = tuple[tuple[int, ...], str]  # feature shape and kind of a field
@@ -26,22 +26,33 @@ Spec = tuple[tuple[int, ...], str]  # feature shape and kind of a field
 
 @dataclass
 class Trace:
-    """What a function computes: its outputs, in the structure it returned, and what it captured."""
+    """What a function computes.
 
-    outputs: list[Symbol] = field(default_factory=list)
+    Attributes
+    ----------
+    outputs : tuple of Symbol
+    rebuild : callable
+        Puts the values of the outputs into the structure that the function returned.
+    captured : list
+        Arrays and Tensors that it met.
+    inputs : tuple of Symbol
+        What the outputs depend on: fields, and what was captured.
+    borrowed : tuple of bool
+        Which outputs may share the memory of an input, or of something else that is kept.
+    is_wide : bool
+        Whether a captured array is of float64, so that the program is computed in it.
+    """
+
+    outputs: tuple[Symbol, ...] = ()
     rebuild: Callable[[list[Any]], Any] = lambda values: values[0]
     captured: list[Any] = field(default_factory=list)
-
-
-class _Running(threading.local):
-    trace: Trace | None = None
-
-
-_running = _Running()
+    inputs: tuple[Symbol, ...] = ()
+    borrowed: tuple[bool, ...] = ()
+    is_wide: bool = False
 
 
 def is_tracing() -> bool:
-    return _running.trace is not None
+    return running.trace is not None
 
 
 def capture(value: Any) -> Symbol:
@@ -51,6 +62,8 @@ def capture(value: Any) -> Symbol:
             f"A message program computes with dense arrays. Got {value!r}{s.caller_line()}. "
             "Multiply it by a weight matrix outside of the program, and pass the product."
         )
+    if isinstance(value, Fields):
+        value._no_value()
     array = as_array(value)
     if array.dtype.kind not in "fbiu":
         raise DTypeError(
@@ -59,7 +72,8 @@ def capture(value: Any) -> Symbol:
         )
     if array.ndim == 0 and not is_tensor(value):
         return s.number(float(array))
-    trace = _running.trace
+    value = value if is_tensor(value) else array
+    trace = running.trace
     if trace is None:
         raise ProgramError(
             "Symbols live inside of a message program only. One met an array outside of it. Do not keep symbols; "
@@ -99,6 +113,17 @@ class Fields:
             raise AttributeError(name)
         return self[name]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            self[name] = value
+        super().__setattr__(name, value)
+
+    def __setitem__(self, name: str, value: Any) -> NoReturn:
+        raise ImmutableError(
+            f"Fields are what a program is given. Got an assignment to {self._namespace}.{name}{s.caller_line()}. "
+            "Give the value a name of its own."
+        )
+
     def __contains__(self, name: object) -> bool:
         return name in self._specs
 
@@ -107,6 +132,15 @@ class Fields:
 
     def keys(self) -> Any:
         return self._specs.keys()
+
+    def _no_value(self, *other: Any) -> NoReturn:
+        raise ProgramError(
+            f"A message program computes with fields. Got {self!r} itself{s.caller_line()}. Name one of its fields, as "
+            f"in {self._namespace}.{next(iter(self._specs), 'x')}."
+        )
+
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = __neg__ = _no_value
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __array__ = __array_ufunc__ = _no_value
 
     def __repr__(self) -> str:
         return f"Fields({self._namespace}: {', '.join(self._specs)})"
@@ -136,55 +170,63 @@ def trace(function: Callable[..., Any], names: list[str], specs: Mapping[str, Ma
     with _tracing(found):
         result = function(**{name: Fields(name, specs.get(name, {})) for name in names})
         if isinstance(result, dict):
-            keys = list(result)
-            found.outputs = [s.as_symbol(v) for v in result.values()]
+            keys, values = list(result), list(result.values())
             found.rebuild = lambda values: dict(zip(keys, values))
         elif isinstance(result, tuple | list):
-            kind = type(result) if type(result) in (tuple, list) else tuple
-            found.outputs = [s.as_symbol(v) for v in result]
-            found.rebuild = kind
-        elif result is None:
-            raise ProgramError(
-                f"A message program returns what it computes. {getattr(function, '__name__', 'It')} returned nothing. "
-                "End it with return gk.agg.sum(...), or another value."
-            )
+            values = list(result)
+            found.rebuild = type(result) if type(result) in (tuple, list) else tuple
         else:
-            found.outputs = [s.as_symbol(result)]
-    for output in found.outputs:
-        if output.kind != s.FLOAT:
-            raise ProgramError(
-                f"A message program returns floating values. Got {output!r}. Use np.where(mask, 1.0, 0.0) for a mask."
-            )
+            values = [result]
+        name = getattr(function, "__name__", "It")
+        found.outputs = tuple(_output(name, value, len(values)) for value in values)
+        found.inputs = tuple(x for x in topological(found.outputs) if x.op == "input")
+    found.borrowed = tuple(_borrows(x) for x in found.outputs)
+    found.is_wide = any(as_array(v).dtype.itemsize > 4 for v in found.captured if v.ndim and v.dtype.kind == "f")
     return found
 
 
+def _output(name: str, value: Any, count: int) -> Symbol:
+    """One value that a program returns; one that depends on no node at all has a row per receiver."""
+    if value is None and count == 1:
+        raise ProgramError(
+            f"A message program returns what it computes. {name} returned nothing. "
+            "End it with return gk.agg.sum(...), or another value."
+        )
+    if value is None or isinstance(value, dict | tuple | list | str | Fields):
+        what = repr(value) if isinstance(value, Fields | str) else type(value).__name__
+        raise ProgramError(
+            f"A message program returns one value, or a tuple or dict of values. {name} returned {what} among them. "
+            "Return values of fields, side by side in one tuple or dict, or joined with np.stack or np.concatenate."
+        )
+    output = s.as_symbol(value)
+    check_own(output)
+    if output.kind != s.FLOAT:
+        raise ProgramError(
+            f"A message program returns floating values. {name} returned {output!r}. "
+            "Use np.where(mask, 1.0, 0.0) for a mask."
+        )
+    return s.rows_of(output, "dst") if output.level == "const" else output
+
+
+VIEWS = ("broadcast_to", "custom", "getitem", "guard", "reshape", "rows", "stop", "transpose")  # of numpy, maybe
+
+
+def _borrows(x: Symbol) -> bool:
+    if x.op in ("rows", "broadcast_to"):
+        return True  # all rows may be one piece of memory
+    return _borrows(x.args[0]) if x.op in VIEWS else x.op in ("input", "number", "degree")
+
+
 @contextlib.contextmanager
-def _tracing(trace: Trace) -> Iterator[None]:
-    previous, _running.trace = _running.trace, trace
+def _tracing(trace: Trace | None) -> Iterator[None]:
+    previous = running.trace, running.made
+    running.trace, running.made = trace, None if trace is None else set()
     try:
         yield
     finally:
-        _running.trace = previous
+        running.trace, running.made = previous
 
 
-def is_closed(function: Callable[..., Any]) -> bool:
-    """Whether what the function computes depends on its fields alone: then one trace serves for ever.
-
-    Anything else that it names (a variable of its surroundings, a global that is no module, function or class) may
-    be another thing at the next call.
-    """
-    code = getattr(function, "__code__", None)
-    if code is None or function.__closure__ or function.__defaults__ or function.__kwdefaults__:  # type: ignore[attr-defined]
-        return False
-    return _names_are_fixed(code, function.__globals__)  # type: ignore[attr-defined]
-
-
-def _names_are_fixed(code: Any, surroundings: Mapping[str, Any]) -> bool:
-    for name in code.co_names:
-        value = surroundings.get(name)
-        fixed = value is None or inspect.ismodule(value) or inspect.isclass(value) or inspect.isbuiltin(value)
-        if inspect.isfunction(value) and not value.__module__.startswith(("gnnkit", "numpy")):
-            fixed = False  # a helper of the user, which may read anything
-        if not (fixed or inspect.isfunction(value) or isinstance(value, np.ufunc)):
-            return False
-    return not any(inspect.iscode(c) for c in code.co_consts)
+def not_tracing() -> contextlib.AbstractContextManager[None]:
+    """A program that a program calls with numbers runs for itself."""
+    return _tracing(None)
