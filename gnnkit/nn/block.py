@@ -15,7 +15,7 @@ from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.message import graph_network
 from gnnkit.message.blocks import EDGE_INPUTS, GLOBAL_INPUTS, NODE_INPUTS
-from gnnkit.nn.edge_models import edge_values, edge_work
+from gnnkit.nn.edge_models import edge_values
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.module import EQUIVARIANT, Module
@@ -160,9 +160,6 @@ class GraphNetwork(Module):
             aggregate_nodes_to_globals=self.aggregate_nodes_to_globals,
             aggregate_edges_to_globals=self.aggregate_edges_to_globals,
         )
-
-    def own_work(self, graph_in: Any, graph_out: Any) -> float | None:
-        return edge_work(self.edge_model, graph_in.num_edges)
 
 
 class DeepSets(GraphNetwork):
@@ -365,9 +362,6 @@ class MPNN(GraphNetwork):
             update_global=_Part(self.global_model, self.global_inputs),
             aggregate_nodes_to_globals=self.aggregate_nodes_to_globals,
         )
-
-    def own_work(self, graph_in: Any, graph_out: Any) -> float | None:
-        return edge_work(self.edge_model, float(self.steps) * graph_in.num_edges)
 
 
 def _inputs(model: Module | None, option: str, names: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:

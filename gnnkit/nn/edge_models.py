@@ -13,10 +13,10 @@ from typing import Any
 from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program
-from gnnkit.nn.conv.networks import Step, flat, network_work, run, steps, traceable, weights
+from gnnkit.nn.conv.networks import Step, flat, run, steps, traceable, weights
 from gnnkit.nn.inputs import input_features
 from gnnkit.nn.linear import Linear
-from gnnkit.nn.module import Module
+from gnnkit.nn.module import Module, _observers
 
 # what an edge model may read: (fields of the graph, name there, argument of the program)
 PLACES = {
@@ -54,6 +54,8 @@ def edge_values(model: Module, reads: Sequence[str], graph: Graph, reducer: Any 
     """
     if not runs_inside(model) or not (reducer is None or reducer in agg.REDUCERS):
         return None
+    if _observers:  # a summary, which lists the model as a layer of its own, with what it is called with
+        return None
     if reducer is None and "e" not in reads and not {"sender_x", "receiver_x"} <= set(reads):
         return None  # it has one value per node, to be gathered as it is
     first, *rest = flat(model)
@@ -86,11 +88,6 @@ def _inputs(model: Module, first: Linear, reads: Sequence[str], graph: Graph) ->
             return None
         values.append(value)
     return values if sum(value.shape[1] for value in values) == first.in_channels else None
-
-
-def edge_work(model: Module | None, rows: float) -> float | None:
-    """Operations of an edge model that runs inside of a program, on so many edges; None for one that is called."""
-    return network_work(model, rows) if runs_inside(model) else None
 
 
 @cache

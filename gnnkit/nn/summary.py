@@ -185,8 +185,6 @@ class _Watcher:
             self.counted = call.counted
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
         elif not call.children:
-            if flops is None and inputs:
-                flops = module.own_work(inputs[0], output)
             self._add(module, list(module.parameters()), inputs, output, hops, flops)
         else:  # its sub-modules have rows; what it does itself gets another, with those whose parameters it reads
             own = [parameter for parameter in module.parameters() if id(parameter) not in self.counted]

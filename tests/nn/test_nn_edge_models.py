@@ -87,9 +87,16 @@ def test_a_message_model_is_not_called_with_gathered_features(graph, monkeypatch
     np.testing.assert_allclose(model(bare).x.numpy(), expected, atol=1e-6)
 
 
-def test_the_summary_counts_a_model_that_is_not_called(graph):
+def test_the_summary_lists_a_model_that_runs_inside(graph):
     bare = graph.without("u")
     model = gk.nn.MPNN(gk.nn.Linear(8, 4, rng=0), gk.nn.Linear(7, 3, rng=1), steps=2)
     rows = model.summary(bare).rows
-    assert [row.flops for row in rows if row.name == "."] == [2 * 2 * 11 * 8 * 4]
+    assert [row.flops for row in rows if row.name == "edge_model"] == [11 * (2 * 8 * 4 + 4)] * 2
     assert sum(row.parameters for row in rows) == model.num_parameters
+
+
+def test_the_summary_counts_the_map_of_edge_features(graph):
+    layer = gk.nn.GINEConv(gk.nn.Linear(3, 3, rng=0), in_channels=3, edge_channels=2, rng=1)
+    rows = layer.summary(graph.without("u")).rows
+    assert sum(row.parameters for row in rows) == layer.num_parameters
+    assert [row.flops for row in rows] == [8 * (2 * 3 * 3 + 3), 11 * 3 * (2 * 2 + 1 + 3) + 2 * 8 * 3]

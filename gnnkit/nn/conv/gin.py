@@ -232,6 +232,6 @@ class GINEConv(Convolution):
 
     def own_work(self, graph_in: Any, graph_out: Any) -> float:
         # Mapped, added to the edge, ReLU, the sum; and the own features times 1 + eps added to it.
-        mapping = 0.0 if self.edge_map is None else 2.0 * self.edge_map.in_channels
+        mapping = 0.0 if self.edge_map is None else 2.0 * self.edge_map.in_channels + 1.0
         width = graph_in.x.shape[-1]
         return (3.0 + mapping) * graph_in.num_edges * width + 2.0 * float(np.prod(graph_in.x.shape))
