@@ -26,6 +26,8 @@ class Layout:
         Which dimensions the value has.
     sizes : dict of int to int
         Length of each dimension in this program.
+    inner : list of Symbol
+        What is computed per edge, each after its arguments; without other names for the same value.
     """
 
     def __init__(self, sweep: Sweep) -> None:
@@ -49,6 +51,20 @@ class Layout:
                 raise Unfit(f"values of {len(space)} feature axes ({list(x.shape)})")
             self.spaces[x] = space
         self._check_orders(sweep)
+        self._other_names: dict[Symbol, Symbol] = {}
+        for x in sweep.inner:
+            (first, *_) = arguments(x)
+            if x.op in ("reshape", "stop", "custom") and first.op != "number" and self.spaces[first] == self.spaces[x]:
+                self._other_names[x] = self.value(first)
+        self.inner = [x for x in sweep.inner if x not in self._other_names]
+
+    def value(self, x: Symbol) -> Symbol:
+        """The symbol that is computed for ``x``: what a reshape changes is not seen in a kernel."""
+        return self._other_names.get(x, x)
+
+    def reads(self, x: Symbol) -> list[Symbol]:
+        """What a value is computed from."""
+        return [self.value(a) for a in arguments(x)]
 
     def _check_orders(self, sweep: Sweep) -> None:
         """An outer dimension must not be an inner one elsewhere, and every sink is stored as it is computed."""
