@@ -98,6 +98,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     A data set must be one of: cora, pubmed. Got 'coar'. Did you mean 'cora'?
     """
     names = sorted(known)
+    if not names:
+        return UnknownNameError(f"No {kind} exists here. Got {name!r}. Leave it out, or add it first.")
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     advice = f"Did you mean {' or '.join(repr(c) for c in close)}?" if close else "Choose one of these names."
     article = "An" if kind[:1].lower() in "aeiou" else "A"

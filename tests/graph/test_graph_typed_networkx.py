@@ -252,6 +252,12 @@ def test_the_doors_refuse():
             InvalidFeatureError,
             r"node 'ann'",
         ),
+        (
+            change(("bob", "p1"), {"share": np.nan}),
+            {},
+            InvalidFeatureError,
+            r"Relation .*'share' has a NaN at edge 1 \('bob' -> 'p1'\)",
+        ),
         (library(), {"node_attrs": {"papr": []}}, UnknownNameError, r"Did you mean 'paper'"),
         (library(), {"node_attrs": ["x"]}, DTypeError, r"node_attrs must be a mapping"),
         (library(), {"edge_attrs": {("a", "b", "c"): []}}, UnknownNameError, r"A relation must be one of"),

@@ -247,6 +247,10 @@ def test_programs_with_edge_fields():
     for s, r, e in zip(g[WRITES].senders, g[WRITES].receivers, g[WRITES].e[:, 0], strict=True):
         expected[r] += e * g["author"].x[s]
     np.testing.assert_allclose(out, expected, atol=1e-12)
+    scaled = gk.nn.RelationProgram(
+        lambda src, edge, params: gk.agg.sum(edge.e * src.x @ params.w), params={"w": (3, 2)}
+    )
+    assert gk.nn.TypedConv({WRITES: scaled})(g)["paper"].x.dtype == np.float32  # that of the parameters
     with pytest.raises(InvalidFeatureError, match=r"Got edge state e on Relation.*g\.without\('e', at="):
         gk.nn.TypedConv({WRITES: gk.nn.RelationSAGE((3, 4), 2)})(g)
     with pytest.raises(ShapeError, match=r"one value per receiver"):

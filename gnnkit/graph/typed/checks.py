@@ -133,11 +133,13 @@ def refuse_nan_nodes(fields: FieldMap, names: tuple[Any, ...] | None) -> None:
     refuse_nan_rows(fields, lambda row: f"node {row}" if names is None else f"node {names[row]!r} (index {row})")
 
 
-def refuse_nan_edges(fields: FieldMap, topology: Topology) -> None:
-    """Raise naming the first edge with a NaN, by the caller's position and its ends."""
+def refuse_nan_edges(fields: FieldMap, topology: Topology, senders: Any, receivers: Any) -> None:
+    """Raise naming the first edge with a NaN, by the caller's position and its ends: by their names, if not None."""
 
     def label(row: int) -> str:
         position = int(topology.edge_order[row])
-        return f"edge {position} ({int(topology.senders[row])} -> {int(topology.receivers[row])})"
+        s, r = int(topology.senders[row]), int(topology.receivers[row])
+        named = senders is not None and receivers is not None
+        return f"edge {position} ({senders[s]!r} -> {receivers[r]!r})" if named else f"edge {position} ({s} -> {r})"
 
     refuse_nan_rows(fields, label)

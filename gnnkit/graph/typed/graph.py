@@ -145,7 +145,7 @@ class TypedGraph(Reading):
                 refuse_nan_nodes(fields, names.get(name))
         for key, relation in self.relations.items():
             with within(key):
-                refuse_nan_edges(relation.edges, relation.topology)
+                refuse_nan_edges(relation.edges, relation.topology, names.get(key[0]), names.get(key[2]))
         refuse_nan_rows(self.globals, "graph {}".format)
 
     @classmethod

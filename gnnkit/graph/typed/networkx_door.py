@@ -103,14 +103,16 @@ def from_networkx_typed(
     require_networkx_graph(G, "from_networkx_typed")
     names = list(G.nodes)
     rows = [G.nodes[name] for name in names]
-    kinds = [_checked_kind(_kind_of(node_type, row, name), f"node {name!r}") for name, row in zip(names, rows)]
+    kinds = _checked_kinds(
+        [_kind_of(node_type, row, name) for name, row in zip(names, rows)], lambda i: f"node {names[i]!r}"
+    )
     types = _listed("node type", None if schema is None else schema.node_types, kinds, node_attrs)
     numbers = np.fromiter(map({name: k for k, name in enumerate(types)}.__getitem__, kinds), np.int64, len(kinds))
     positions = {name: np.flatnonzero(numbers == k) for k, name in enumerate(types)}
     nodes: dict[str, dict[str, Any]] = {}
     node_columns: dict[str, dict[str, Column]] = {}
     for name, mine in positions.items():
-        read = _Reading("nodes", [_others(rows[i], node_type) for i in mine], [f"node {names[i]!r}" for i in mine])
+        read = _Reading("nodes", [_others(rows[i], node_type) for i in mine], mine, lambda i: f"node {names[i]!r}")
         specs = {} if schema is None else schema.nodes.get(name, {})
         with within(name):
             nodes[name], node_columns[name] = read.fields((node_attrs or {}).get(name), dtype, specs)
@@ -158,10 +160,8 @@ class _EdgeTable:
         self.edge_type = edge_type
         self.ends, self.keys, self.rows = edge_lists(G, G.is_multigraph())
         called = [(u, v, key) for (u, v), key in zip(self.ends, self.keys)] if G.is_multigraph() else self.ends
-        relations = [
-            _checked_kind(_kind_of(edge_type, row, *entry), self.label(k))
-            for k, (entry, row) in enumerate(zip(called, self.rows))
-        ]
+        given = [_kind_of(edge_type, row, *entry) for entry, row in zip(called, self.rows)]
+        relations = _checked_kinds(given, self.label)
         index = {name: i for i, name in enumerate(names)}
         count = len(self.ends)
         self.senders = np.fromiter((index[u] for u, _ in self.ends), np.int64, count)
@@ -186,9 +186,9 @@ class _EdgeTable:
     def of(self, key: RelationKey) -> tuple[np.ndarray, np.ndarray, _Reading]:
         """Ends (positions among all nodes) and attributes of the edges of one relation."""
         mine = self.positions(key)
-        given = self.source[mine].tolist()
-        read = _Reading("edges", [_others(self.rows[k], self.edge_type) for k in given], list(map(self.label, given)))
-        return self.senders[mine], self.receivers[mine], read
+        given = self.source[mine]
+        rows = [_others(self.rows[k], self.edge_type) for k in given.tolist()]
+        return self.senders[mine], self.receivers[mine], _Reading("edges", rows, given, self.label)
 
 
 class _Reading(NamedTuple):
@@ -196,14 +196,15 @@ class _Reading(NamedTuple):
 
     level: str
     rows: list[dict[str, Any]]
-    labels: list[str]
+    which: np.ndarray  # row i is the node (edge) which[i] of the whole graph
+    label: Callable[[int], str]
 
     def fields(
         self, selection: Any, dtype: DTypeLike | None, specs: Mapping[str, FieldSpec]
     ) -> tuple[dict[str, Any], dict[str, Column]]:
         if not self.rows and specs:
             return {name: _no_rows(spec) for name, spec in specs.items()}, {}
-        return read_rows(self.rows, selection, self.level, self.labels.__getitem__, dtype)
+        return read_rows(self.rows, selection, self.level, lambda i: self.label(int(self.which[i])), dtype)
 
 
 def _no_rows(spec: FieldSpec) -> Any:
@@ -217,14 +218,16 @@ def _kind_of(kind: Kind, row: Mapping[str, Any], *entry: Any) -> Any:
     return kind(*entry, row) if callable(kind) else row.get(kind)
 
 
-def _checked_kind(kind: Any, label: str) -> str:
-    if not isinstance(kind, str) or not kind:
-        what = label.partition(" ")[0]
+def _checked_kinds(kinds: list[Any], label: Callable[[int], str]) -> list[str]:
+    wrong = next((i for i, kind in enumerate(kinds) if not isinstance(kind, str) or not kind), None)
+    if wrong is not None:
+        entry = label(wrong)
+        what = entry.partition(" ")[0]
         raise InvalidFeatureError(
-            f"Every {what} must have a type, a non-empty string. {label[0].upper()}{label[1:]} has {kind!r}. "
+            f"Every {what} must have a type, a non-empty string. {entry[0].upper()}{entry[1:]} has {kinds[wrong]!r}. "
             f"Set the attribute there, name another with {what}_type=, or pass a function that returns the type."
         )
-    return str(kind)
+    return list(map(str, kinds))
 
 
 def _others(row: dict[str, Any], kind: Kind) -> dict[str, Any]:

@@ -70,11 +70,9 @@ def _nodes_in_order(g: TypedGraph, origin: TypedOrigin) -> tuple[list[tuple[Hash
 def _with_kind(rows: list[dict[Any, Any]], attribute: str | None, kind: str, level: str) -> list[dict[Any, Any]]:
     if attribute is None:
         return rows
-    named: list[dict[Any, Any]] = [{attribute: kind} for _ in rows]
-    for row, values in zip(named, rows):
-        for name, value in values.items():
-            added(row, name, value, level)
-    return named
+    if rows and attribute in rows[0]:  # all rows have the same names; this one refuses
+        added(rows[0], attribute, kind, level)
+    return [{attribute: kind, **row} for row in rows]
 
 
 def _edges_in_order(

@@ -96,7 +96,8 @@ class RelationProgram(RelationLayer):
             if name in self.reads:
                 given[name] = {} if x is None else {"x": input_features(x, None, dtype, self)}
         if "edge" in self.reads:
-            given["edge"] = {k: v for k, v in relation.edges.items() if v.dtype.kind in "fbiu"}
+            fields = {name: value for name, value in relation.edges.items() if value.dtype.kind in "fbiu"}
+            given["edge"] = {name: _converted(value, dtype) for name, value in fields.items()}
         if "params" in self.reads:
             given["params"] = {name: getattr(self, name) for name in self.param_names}
         out = self.program(relation.topology, **given)
@@ -110,3 +111,8 @@ class RelationProgram(RelationLayer):
 
     def extra_repr(self) -> str:
         return getattr(self.program.function, "__name__", "function")
+
+
+def _converted(value: Any, dtype: np.dtype | None) -> Any:
+    """Floating fields in the dtype of the parameters, as every layer takes its input."""
+    return value if dtype is None or value.dtype.kind != "f" or value.dtype == dtype else value.astype(dtype)
