@@ -58,36 +58,143 @@ def sum(message: Any, to: str = "receivers") -> Symbol:
 
 
 def mean(message: Any, to: str = "receivers") -> Symbol:
-    """Mean over the edges of each receiver; 0 where there are none. See :func:`sum`."""
+    """Mean over the edges of each receiver; 0 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.mean(src.x), src={"x": x})
+    Tensor([0. , 2.5, 0. ])
+    """
     x, level = _message(message, to)
     return s.aggregate(x, "sum", level) / call("maximum", s.degree(level), 1.0)
 
 
 def max(message: Any, to: str = "receivers") -> Symbol:
-    """Largest value over the edges of each receiver; 0 where there are none. Ties share the gradient evenly."""
+    """Largest value over the edges of each receiver; 0 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Notes
+    -----
+    Ties share the gradient evenly. NaN is the largest of all.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.max(src.x), src={"x": x})
+    Tensor([0., 4., 0.])
+    """
     x, level = _message(message, to)
     return s.aggregate(x, "max", level)
 
 
 def min(message: Any, to: str = "receivers") -> Symbol:
-    """Smallest value over the edges of each receiver; 0 where there are none. Ties share the gradient evenly."""
+    """Smallest value over the edges of each receiver; 0 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Notes
+    -----
+    Ties share the gradient evenly. NaN is the smallest of all.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.min(src.x), src={"x": x})
+    Tensor([0., 1., 0.])
+    """
     x, level = _message(message, to)
     return 0.0 - s.aggregate(-x, "max", level)  # unlike a negation this makes no -0.0 where there are no edges
 
 
 def prod(message: Any, to: str = "receivers") -> Symbol:
-    """Product over the edges of each receiver; 1 where there are none. Gradients are right at zeros too.
+    """Product over the edges of each receiver; 1 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
 
     Notes
     -----
-    Third derivatives where several factors are zero are not.
+    Gradients are right at zeros too; third derivatives where several factors are zero are not.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.prod(src.x), src={"x": x})
+    Tensor([1., 4., 1.])
     """
     x, level = _message(message, to)
     return s.aggregate(s.rows_of(x, "edge"), "prod", level)
 
 
 def var(message: Any, to: str = "receivers") -> Symbol:
-    """Population variance over the edges of each receiver; 0 where there are none."""
+    """Population variance over the edges of each receiver; 0 where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.var(src.x), src={"x": x})
+    Tensor([0.  , 2.25, 0.  ])
+    """
     x, level = _message(message, to)
     return s.make("custom", (_variance(x, to), x), ("var", level), level, x.shape)
 
@@ -95,9 +202,28 @@ def var(message: Any, to: str = "receivers") -> Symbol:
 def std(message: Any, to: str = "receivers") -> Symbol:
     """Population standard deviation over the edges of each receiver; 0 where there are none.
 
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
     Notes
     -----
     Where all messages are equal the gradient is 0.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.std(src.x), src={"x": x})
+    Tensor([0. , 1.5, 0. ])
     """
     x, level = _message(message, to)
     return s.make("custom", (call("sqrt", _variance(x, to)), x), ("std", level), level, x.shape)
@@ -113,7 +239,31 @@ def _safe_top(x: Symbol, level: str) -> Symbol:
 
 
 def logsumexp(message: Any, to: str = "receivers") -> Symbol:
-    """``log(sum(exp(message)))`` over the edges of each receiver without overflow; -inf where there are none."""
+    """``log(sum(exp(message)))`` over the edges of each receiver without overflow; -inf where there are none.
+
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
+    Returns
+    -------
+    Symbol
+        One value per receiver (sender, graph) of the same feature shape.
+
+    Notes
+    -----
+    A message of -inf counts as no edge.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> g, x = gk.from_edges([0, 2], [1, 1], num_nodes=3), np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(g, lambda src: gk.agg.logsumexp(src.x), src={"x": x})
+    Tensor([      -inf, 4.04858735,       -inf])
+    """
     x, level = _message(message, to)
     top = _safe_top(x, level)
     total = s.aggregate(call("exp", x - top), "sum", level)
@@ -153,7 +303,25 @@ def softmax(score: Any, to: str = "receivers") -> Symbol:
 
 
 def degree(to: str = "receivers") -> Symbol:
-    """Number of edges of each receiver (sender, graph), as a floating value."""
+    """Number of edges of each receiver (sender, graph), as a floating value.
+
+    Parameters
+    ----------
+    to : {"receivers", "senders", "graphs"}
+        Whose edges are counted.
+
+    Returns
+    -------
+    Symbol
+        One number per receiver (sender, graph), without feature axes.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> x = np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(gk.path(3), lambda src: gk.agg.sum(src.x) / gk.agg.degree(), src={"x": x})
+    Tensor([2. , 2.5, 2. ])
+    """
     _, level = _message(0.0, to)
     return s.degree(level)
 
@@ -166,10 +334,26 @@ REDUCERS: dict[str, Callable[..., Symbol]] = {
 def reduce(message: Any, reducer: str, to: str = "receivers") -> Symbol:
     """The reducer of that name: ``reduce(x, "mean")`` is ``mean(x)``.
 
+    Parameters
+    ----------
+    message : Symbol
+        What every edge brings, of any feature shape.
+    reducer : {"sum", "mean", "max", "min", "prod", "var", "std", "logsumexp"}
+        Name of the reducer.
+    to : {"receivers", "senders", "graphs"}
+        Who collects.
+
     Raises
     ------
     UnknownNameError
         If there is no such reducer.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> x = np.array([1.0, 2.0, 4.0])
+    >>> gk.message_passing(gk.path(3), lambda src: gk.agg.reduce(src.x, "max"), src={"x": x})
+    Tensor([2., 4., 2.])
     """
     if reducer not in REDUCERS:
         raise unknown_name("reducer", reducer, REDUCERS)

@@ -195,15 +195,19 @@ def message_program(function: Callable[..., Any]) -> MessageProgram:
 
     Notes
     -----
-    The function is called once with symbols, not numbers, per shapes and dtypes (at every call if it reads anything
-    but its arguments). What depends on one node is computed per node; a product of a shared matrix with features
-    put together from both ends is taken apart; factors that the receiver knows leave the sum. The rest runs as sweeps
-    over the edges, each receiver owning its row, in kernels generated for the program or in bounded chunks of edges
-    (``explain`` says which); an array of one row per edge exists only if the program returns one. The derivative is
-    a message program too, which computes messages again instead of storing them; so second derivatives work.
+    The function is called with symbols, not numbers: once per shapes of the fields and plain values (numbers, strings,
+    tuples, functions) that it reads besides its arguments; at every call if it reads arrays, objects or lists, or draws
+    random numbers. Arrays and Tensors that it reads count as params.
+
+    What depends on one node is computed per node; a product of a shared matrix with features put together from both
+    ends is taken apart; factors that the receiver knows leave the sum. The rest runs as sweeps over the edges, each
+    receiver owning its row, in kernels generated for the program or in bounded chunks of edges (``explain`` says
+    which); an array of one row per edge exists only if the program returns one. The derivative is a message program
+    too, which computes messages again instead of storing them; so second derivatives work.
 
     Receivers without edges get the identity of the reducer. Parallel edges count each; a self-loop is an edge like
-    others. All floating fields are computed in the widest floating dtype among them. The bits of the result depend
+    others. All floating fields are computed in the widest floating dtype among them and the arrays that the
+    function captures; Python numbers and captured scalars have no say. The bits of the result depend
     neither on the number of threads nor on the order in which the edges of the graph were given.
 
     Examples

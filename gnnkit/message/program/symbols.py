@@ -49,9 +49,11 @@ class Symbol:
         Feature axes.
     kind : str
         ``f`` floating, ``b`` boolean, ``i`` integer.
+    ndim, size : int
+        Number of feature axes, and of features.
     """
 
-    __slots__ = ("__weakref__", "args", "info", "kind", "level", "op", "shape")
+    __slots__ = ("__weakref__", "args", "info", "kind", "level", "ndim", "op", "shape", "size")
 
     op: str
     args: tuple[Symbol, ...]
@@ -59,20 +61,14 @@ class Symbol:
     level: str
     shape: tuple[int, ...]
     kind: str
+    ndim: int
+    size: int
     __array_priority__ = 2000
 
     def __repr__(self) -> str:
         return f"Symbol({describe(self)}, level={self.level}, shape={list(self.shape)})"
 
     # --- shape ------------------------------------------------------------------------------------------------
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
 
     @property
     def T(self) -> Symbol:
@@ -305,11 +301,13 @@ def make(op: str, args: tuple[Symbol, ...], info: Any, level: str, shape: tuple[
     if made is not None:
         for argument in args:
             check_own(argument)
-    key = (op, tuple(map(id, args)), info, level, shape, kind)
+    what = info.hex() if op == "number" else info  # 0.0 == -0.0, and NaN is not NaN
+    key = (op, tuple(map(id, args)), what, level, shape, kind)
     found = _interned.get(key)
     if found is None:
         found = object.__new__(Symbol)
         found.op, found.args, found.info, found.level, found.shape, found.kind = op, args, info, level, shape, kind
+        found.ndim, found.size = len(shape), math.prod(shape)
         _interned[key] = found
     if made is not None:
         made.add(found)
