@@ -199,6 +199,26 @@ def test_backends_and_dtypes(name):
     assert conv(make_graph()).x["paper"].dtype == np.float32
 
 
+@every_layer
+def test_threads_and_the_order_of_the_edges_change_no_bit(name, rng):
+    counts = {"author": 50, "paper": 40, "venue": 0}
+    ends = {key: (rng.integers(0, counts[key[0]], 300), rng.integers(0, counts[key[2]], 300)) for key in EDGES}
+    order = rng.permutation(300)
+    shuffled = {key: (senders[order], receivers[order]) for key, (senders, receivers) in ends.items()}
+    conv, threads = make(name), K.get_num_threads()
+    try:
+        runs = []
+        for number, edges in ((1, ends), (2, ends), (3, shuffled)):
+            K.set_num_threads(number)
+            runs.append(results(conv, make_graph(0, counts, edges)))
+    finally:
+        K.set_num_threads(threads)
+    for run in runs[1:]:
+        for left, right in zip(runs[0], run, strict=True):
+            for key in left:
+                np.testing.assert_array_equal(left[key], right[key], err_msg=str(key))
+
+
 def test_a_typed_convolution_is_rgcn_on_the_homogeneous_graph():
     keys = [("n", "r0", "n"), ("n", "r1", "n")]
     g = gk.typed_graph(
