@@ -9,6 +9,7 @@ import gnnkit as gk
 from gnnkit import kernels as K
 
 NUM_NODES, NUM_EDGES = 300, 6000
+AGGREGATORS = ("mean", "max", "min", "std", "var", "sum")
 
 # name: (layer, whether it reads e)
 LAYERS = {
@@ -23,6 +24,25 @@ LAYERS = {
     "residual gated": (lambda: gk.nn.ResGatedGraphConv(8, 8, rng=0), False),
     "egnn": (lambda: gk.nn.EGNNConv(8, 8, rng=0), False),
     "schnet": (lambda: gk.nn.SchNetConv(8, 8, gaussians=8, cutoff=3.0, rng=0), False),
+    "sage max": (lambda: gk.nn.SAGEConv(8, 8, reducer="max", rng=0), False),
+    "gine": (lambda: gk.nn.GINEConv(gk.nn.Linear(8, 8, rng=0), in_channels=8, edge_channels=4, rng=0), True),
+    "gat": (lambda: gk.nn.GATConv(8, 4, heads=2, dropout=0.5, rng=0).seed(1), False),
+    "gat edges": (lambda: gk.nn.GATConv(8, 4, heads=2, concat=False, edge_channels=4, rng=0), True),
+    "gatv2": (lambda: gk.nn.GATv2Conv(8, 4, heads=2, dropout=0.5, rng=0).seed(1), False),
+    "gatv2 edges": (lambda: gk.nn.GATv2Conv(8, 4, heads=2, edge_channels=4, rng=0), True),
+    "mpnn": (lambda: gk.nn.MPNN(gk.nn.MLP([20, 8, 8], rng=0), gk.nn.Linear(16, 8, rng=1), reducer="max"), True),
+    "interaction": (
+        lambda: gk.nn.InteractionNetwork(gk.nn.MLP([16, 8, 8], rng=0), gk.nn.Linear(16, 8, rng=1)),
+        False,
+    ),
+    "pna": (lambda: gk.nn.PNAConv(8, 8, delta=2.0, rng=0), False),
+    "pna edges": (
+        lambda: gk.nn.PNAConv(8, 8, delta=2.0, aggregators=AGGREGATORS, edge_channels=4, towers=2, rng=0),
+        True,
+    ),
+    "pna layers": (lambda: gk.nn.PNAConv(8, 8, delta=2.0, message_layers=2, towers=2, rng=0), False),
+    "rgcn": (lambda: gk.nn.RGCNConv(8, 8, num_relations=50, relation="kind", rng=0), False),
+    "rgcn bases": (lambda: gk.nn.RGCNConv(8, 8, num_relations=50, relation="kind", num_bases=2, rng=0), False),
 }
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -36,7 +56,8 @@ def make_graph(name):
     senders = rng.integers(0, busy, NUM_EDGES)
     geometric = {"pos": rng.normal(size=(NUM_NODES, 3))} if name in ("egnn", "schnet") else {}
     e = rng.normal(size=(NUM_EDGES, 4)) if LAYERS[name][1] else None
-    return gk.from_edges(senders, receivers, x=rng.normal(size=(NUM_NODES, 8)), e=e, nodes=geometric)
+    x = rng.normal(size=(NUM_NODES, 8))
+    return gk.from_edges(senders, receivers, x=x, e=e, nodes=geometric, edges={"kind": rng.integers(0, 50, NUM_EDGES)})
 
 
 def results(name):
