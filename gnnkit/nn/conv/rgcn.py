@@ -1,6 +1,6 @@
 """RGCNConv of Schlichtkrull et al.: a matrix for every type of edge, shared through bases or blocks.
 
-Imports the convolution base, message programs and the typed products.
+Imports the convolution base and the typed products.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gnnkit.errors import (
     unknown_name,
 )
 from gnnkit.graph import Graph
-from gnnkit.message import agg, message_program, neighbour_sum
+from gnnkit.message import neighbour_sum
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into
 from gnnkit.nn.conv.typed import TypedEdges, project
 from gnnkit.nn.init import glorot_uniform
@@ -31,11 +31,6 @@ from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("mean", "sum")
 MOST_REMEMBERED = 4  # sets of edge types per topology; the oldest goes first
-
-
-@message_program
-def _mixed(src: Any, edge: Any) -> Any:
-    return agg.sum((edge.mix[:, None] * src.h).sum(axis=0))
 
 
 class RGCNConv(Convolution):
@@ -85,8 +80,8 @@ class RGCNConv(Convolution):
     -----
     ``W_r^T x_j`` is computed once for every pair of a type and a sender that occurs, in an array of at most
     ``min(num_edges, num_relations * num_nodes)`` rows that is not kept for the gradient; then one neighbour sum takes
-    all types together. A few bases are multiplied at the nodes instead, ``V_b^T x_j`` for each, and mixed on the way
-    along every edge, where that is cheaper. How the edges fall into types is worked out once for each topology and
+    all types together. A few bases are multiplied at the nodes instead, ``V_b^T x_j`` for each, and weighted by ``a_rb`` along
+    every edge, where that is cheaper. How the edges fall into types is worked out once for each topology and
     field. Sparse features stay sparse.
 
     A node that receives no edge of a type gets nothing from it. Messages follow the edges: the paper adds the inverse
@@ -187,14 +182,14 @@ class RGCNConv(Convolution):
         return neighbour_sum(edges.topology, project(x, weight, edges=edges), scale)
 
     def _by_bases(self, graph: Graph, edges: TypedEdges, x: Any) -> Tensor:
-        """A product for each basis and node; every edge mixes those of its sender."""
+        """A product for each basis and node, summed over the edges with the coefficients of their types."""
         num_bases, inside, outside = self.bases.shape
         flat = self.bases.transpose(1, 0, 2).reshape(inside, num_bases * outside)
         mix = take_rows(self.coefficients, self._types(graph))
         if self.reducer == "mean":
             mix = mix * edges.share.astype(mix.dtype)[:, None]
         h = (x @ flat).reshape(graph.num_nodes, num_bases, outside)
-        return _mixed(graph.topology, src={"h": h}, edge={"mix": mix})
+        return neighbour_sum(graph.topology, h, mix).sum(axis=1)
 
     def _bases_first(self, graph: Graph, edges: TypedEdges) -> bool:
         if self.num_bases is None:
