@@ -80,9 +80,9 @@ class RGCNConv(Convolution):
     -----
     ``W_r^T x_j`` is computed once for every pair of a type and a sender that occurs, in an array of at most
     ``min(num_edges, num_relations * num_nodes)`` rows that is not kept for the gradient; then one neighbour sum takes
-    all types together. A few bases are multiplied at the nodes instead, ``V_b^T x_j`` for each, and weighted by ``a_rb`` along
-    every edge, where that is cheaper. How the edges fall into types is worked out once for each topology and
-    field. Sparse features stay sparse.
+    all types together. A few bases are multiplied at the nodes instead, ``V_b^T x_j`` for each, and weighted by
+    ``a_rb`` along every edge, where that is cheaper. How the edges fall into types is worked out once for each topology
+    and field. Sparse features stay sparse.
 
     A node that receives no edge of a type gets nothing from it. Messages follow the edges: the paper adds the inverse
     of every relation as a type of its own, which is up to the graph. A self-loop makes a node its own neighbour;
