@@ -6,6 +6,7 @@ the table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def _concatenate(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> A
 def _matmul(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:
     (a, b), (a_symbol, b_symbol) = values, y.args
     if b_symbol.level == "const" and b_symbol.ndim == 2 and y.level != "const":
-        flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
+        flat = np.ascontiguousarray(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
         product = np.matmul(flat, b) if y.level == "edge" else K.matmul(flat, np.ascontiguousarray(b))
         return product.reshape(rows, *y.shape)
     ndim = max(a_symbol.ndim, b_symbol.ndim)
@@ -100,7 +101,7 @@ def _matmul(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:
 
 def outer_sum(a: Array, b: Array) -> Array:
     """``sum of outer(a[..., i, :], b[..., i, :])`` over all axes but the last."""
-    a, b = (np.ascontiguousarray(v).reshape(-1, v.shape[-1]) for v in (a, b))
+    a, b = (np.ascontiguousarray(v).reshape(math.prod(v.shape[:-1]), v.shape[-1]) for v in (a, b))
     return K.matmul(a.T, b)
 
 
