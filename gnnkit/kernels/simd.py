@@ -296,26 +296,12 @@ def prefetch_row(typingctx, x, row):
 
 
 @intrinsic
-def prefetch_span(typingctx, x, row, width):
-    """Fetch the cache lines of ``x[row, :width]`` (at most 16 of them) towards the processor."""
+def prefetch_line(typingctx, x, row, column):
+    """Fetch the cache line of ``x[row, column]`` towards the processor."""
 
     def codegen(context, builder, signature, values):
         matrix = _pointer(context, builder, signature.args[0], values[0])
-        start = _row(builder, matrix, values[1], _int(0))
-        numbers = CACHE_LINE // (x.dtype.bitwidth // 8)
-        lines = builder.udiv(builder.add(values[2], _int(numbers - 1)), _int(numbers))
-        # jump to as many prefetches in a row as are wanted
-        done = builder.append_basic_block("fetched")
-        blocks = [builder.append_basic_block(f"fetch_{n}") for n in range(16, 0, -1)]
-        jump = builder.switch(lines, blocks[0])
-        jump.add_case(_int(0), done)
-        for left, block, following in zip(range(16, 0, -1), blocks, [*blocks[1:], done]):
-            jump.add_case(_int(left), block)
-            builder.position_at_end(block)
-            line = builder.gep(start, [_int((left - 1) * numbers)])
-            _prefetch(builder, line, 1, x.dtype.bitwidth // 8)
-            builder.branch(following)
-        builder.position_at_end(done)
+        _prefetch(builder, _row(builder, matrix, values[1], values[2]), 1, x.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(x, types.int64, types.int64), codegen

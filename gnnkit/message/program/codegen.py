@@ -62,6 +62,7 @@ class _Writer:
     names: dict[Symbol, str] = field(default_factory=dict)
     outs: dict[Symbol, str] = field(default_factory=dict)
     buffers: dict[Symbol, str] = field(default_factory=dict)
+    fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
     lines: list[str] = field(default_factory=list)
 
     def write(self, depth: int, text: str) -> None:
@@ -143,14 +144,13 @@ def _write_kernel(writer: _Writer, name: str, found: Schedule, leaves: list[Symb
     w(1, "lanes = v.lanes(like)")
     for x, buffer in writer.buffers.items():
         w(1, f"{buffer} = np.empty((BLOCK, {_volume(layout.spaces[x])}), like.dtype)")
-    w(1, "fetched = indptr[start]  # features of the edges before this one are on their way into the cache")
+    w(1, "last = len(other) - 1")
     w(1, "for i in range(start, stop):")
     for sink in sinks:
         if sink.op == "aggregate":
             _fill(writer, sink, "0.0" if sink.info[0] == "sum" else "-inf", 2)
     w(2, "for first in range(indptr[i], indptr[i + 1], BLOCK):")
     w(3, "count = min(BLOCK, indptr[i + 1] - first)")
-    _write_prefetch(writer, leaves)
     for loop in found.maps:
         _write_map(writer, loop)
     for loop in found.folds:
@@ -172,18 +172,6 @@ def _fill(writer: _Writer, sink: Symbol, value: str, depth: int) -> None:
     writer.write(depth + 1, f"v.store({target}, i, c, min(lanes, {volume} - c), v.constant(like, {value}))")
 
 
-def _write_prefetch(writer: _Writer, leaves: list[Symbol]) -> None:
-    w = writer.write
-    far = [x for x in leaves if x.level in ("src", "dst") and (x.level == "src") == (writer.sweep.side == "dst")]
-    if far:
-        w(3, "if ahead > 0:")
-        w(4, "reach = min(first + count + ahead, len(other))")
-        w(4, "while fetched < reach:")
-        for x in far:
-            w(5, f"simd.prefetch_span({writer.names[x]}, other[fetched], {_volume(writer.layout.spaces[x])})")
-        w(5, "fetched += 1")
-
-
 # --- loops over features ----------------------------------------------------------------------------------------------
 
 
@@ -200,12 +188,16 @@ def _open_columns(writer: _Writer, space: Space, depth: int) -> int:
     return depth
 
 
-def _open_edges(writer: _Writer, depth: int, uses_other: bool) -> int:
+def _open_edges(writer: _Writer, loop: Loop, depth: int) -> int:
+    """Write the loop over the edges of a block; return the depth inside."""
     w = writer.write
     w(depth, "for b in range(count):")
     w(depth + 1, "k = first + b")
-    if uses_other:
+    far = _far_leaves(writer, loop)
+    if far:
         w(depth + 1, "j = other[k]")
+    if far - writer.fetched:
+        w(depth + 1, "jj = other[min(k + ahead, last)]")
     return depth + 1
 
 
@@ -213,7 +205,7 @@ def _write_map(writer: _Writer, loop: Loop) -> None:
     """From edge to edge: fill buffers, sum over features, write outputs per edge."""
     w, space = writer.write, loop.space
     sums = [x for x in loop.items if x.op == "feature_sum"]
-    depth = _open_edges(writer, 3, _uses_other(writer, loop))
+    depth = _open_edges(writer, loop, 3)
     outside = depth
     for x in sums:
         _start_sum(writer, x, space, depth)
@@ -249,7 +241,7 @@ def _write_fold(writer: _Writer, loop: Loop) -> None:
     place = f"{_position(space, space)}, {_count(space)}"
     for sink in loop.sinks:
         w(depth, f"{_fold_name(sink, writer)} = v.load({writer.outs[sink]}, i, {place})")
-    inside = _open_edges(writer, depth, _uses_other(writer, loop))
+    inside = _open_edges(writer, loop, depth)
     reader = _Reader(writer, loop, inside)
     for x in loop.items:
         w(inside, f"{writer.names[x]} = {_expression(x, reader)}")
@@ -266,11 +258,12 @@ def _fold_name(sink: Symbol, writer: _Writer) -> str:
     return f"{'sum' if sink.info[0] == 'sum' else 'top'}_{writer.outs[sink]}"
 
 
-def _uses_other(writer: _Writer, loop: Loop) -> bool:
+def _far_leaves(writer: _Writer, loop: Loop) -> set[Symbol]:
+    """The leaves of the nodes at the other end of the edges that a loop reads."""
     layout = writer.layout
     read = [a for x in loop.items for a in layout.reads(x)] + [layout.value(operands(s)[0]) for s in loop.sinks]
     far = "src" if writer.sweep.side == "dst" else "dst"
-    return any(a.level == far for a in read)
+    return {a for a in read if a.level == far}
 
 
 def _position(of: Space, within: Space) -> str:
@@ -308,6 +301,9 @@ class _Reader:
         else:
             text = f"v.splat({matrix}, {row}, {position})"
         name = f"{matrix}_"
+        if row == "j" and x not in self.writer.fetched:  # by the first loop that reads it, evenly over its work
+            self.writer.fetched.add(x)
+            self.writer.write(self.depth, f"simd.prefetch_line({matrix}, jj, {position})")
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
         return name
