@@ -26,7 +26,8 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
     """Compute the sinks of a sweep from the values of its leaves."""
     edges = _Edges(sweep, setting)
     out = {sink: _empty(sink, setting) for sink in sweep.sinks if sink.op != "contract"}
-    bounds = edges.bounds(max((x.size for x in (*sweep.inner, *sweep.leaves)), default=1))
+    # A matrix that is the same for all edges is held once, however many rows a chunk has.
+    bounds = edges.bounds(max((x.size for x in (*sweep.inner, *sweep.leaves) if x.level != "const"), default=1))
     parts: dict[Symbol, dict[int, Any]] = {sink: {} for sink in sweep.sinks if sink.op == "contract"}
 
     def run(start: int, stop: int) -> None:
