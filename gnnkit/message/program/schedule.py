@@ -15,9 +15,9 @@ from gnnkit.message.program.plan import Sweep, operands
 from gnnkit.message.program.symbols import Symbol
 
 # of which more than one evaluation per edge is not worth a buffer
-CHEAP = ("add", "subtract", "multiply", "negative", "square", "absolute", "relu", "maximum", "minimum", "where")
-CHEAP += ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
-CHEAP += ("logical_and", "logical_or", "logical_not")
+CHEAP = {"add", "subtract", "multiply", "negative", "square", "absolute", "relu", "maximum", "minimum", "where"}
+CHEAP |= {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
+CHEAP |= {"logical_and", "logical_or", "logical_not"}
 
 
 @dataclass
@@ -50,12 +50,13 @@ def schedule(sweep: Sweep, layout: Layout) -> Schedule:
             loop.sinks.append(sink)
             _inline(x, loop, layout, needed)
     inner = set(layout.inner)
-    read = [(a, home(x, layout), x) for loop in maps for x in loop.items for a in layout.reads(x)]
-    waiting = {a for a, space, x in read if a in inner and (layout.spaces[a] != space or a.op == "feature_sum")}
-    for loop in folds.values():
-        own = set(loop.items)
-        inputs = [a for x in loop.items for a in layout.reads(x)] + [layout.value(operands(s)[0]) for s in loop.sinks]
-        waiting |= {a for a in inputs if a in inner and a not in own}
+    waiting: set[Symbol] = set()
+    for loop in (*maps, *folds.values()):
+        own = {x for x in loop.items if x.op != "feature_sum"}
+        ends = [layout.value(s if s.op != "aggregate" else operands(s)[0]) for s in loop.sinks]
+        read = [*ends, *(a for x in loop.items for a in layout.reads(x))]
+        waiting |= {a for a in read if a in inner and a not in own}
+        waiting |= {x for x in loop.items if x.op == "feature_sum"}
     return Schedule(maps, list(folds.values()), [x for x in layout.inner if x in waiting])
 
 
@@ -97,11 +98,13 @@ def _maps(sweep: Sweep, layout: Layout, needed: set[Symbol]) -> list[Loop]:
             chosen = min(feeding or unfinished, key=lambda space: (len(space), space))
         loop = offers[chosen]
         done = set(loop.items)
-        loop.sinks = [s for s in outputs if layout.value(s) in done]
+        loop.sinks = [s for s in outputs if layout.value(s) in done and layout.value(s).op != "feature_sum"]
         available |= done
         waiting = [x for x in waiting if x not in done]
         loops.append(loop)
-    return loops
+    written = {s for loop in loops for s in loop.sinks}
+    # inputs that are returned, and sums over features, which are known when their loop has ended
+    return [*loops, *(Loop(layout.spaces[sink], [], [sink]) for sink in outputs if sink not in written)]
 
 
 def _ready(space: Space, waiting: list[Symbol], available: set[Symbol], layout: Layout) -> Loop:
