@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gnnkit import kernels as K
-from gnnkit.message.program import chunks
 
 sys.path.append(str(Path(__file__).parent))  # tests are no package: naive_programs.py, random_programs.py
 
@@ -18,9 +17,3 @@ def backend(request):
     """Run a test once on each backend."""
     with K.use_backend(request.param):
         yield request.param
-
-
-@pytest.fixture
-def small_chunks(monkeypatch):
-    """Cut sweeps over a few edges already, as large graphs are cut."""
-    monkeypatch.setattr(chunks, "CHUNK", 8)
