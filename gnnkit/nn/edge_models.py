@@ -13,7 +13,7 @@ from typing import Any
 from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program
-from gnnkit.nn.conv.networks import Step, flat, run, steps, traceable, weights
+from gnnkit.nn.conv.networks import Step, edge_product, flat, run, steps, traceable, weights
 from gnnkit.nn.inputs import input_features
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module, _observers
@@ -99,7 +99,8 @@ def _program(reads: tuple[str, ...], bias: bool, rest: tuple[Step, ...], reducer
         hidden = params.first if bias else 0.0
         for name in reads:
             argument = PLACES[name][2]
-            hidden = hidden + (edge.e @ params.edge if argument == "edge" else ends[argument].part)
+            part = edge_product(edge.e, params.edge) if argument == "edge" else ends[argument].part
+            hidden = hidden + part
         value = run(rest, hidden, params)
         return value if reducer is None else agg.reduce(value, reducer)
 

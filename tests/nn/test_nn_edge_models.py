@@ -8,6 +8,7 @@ import pytest
 import gnnkit as gk
 from gnnkit.message import aggregate
 from gnnkit.nn import edge_models
+from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.edge_models import edge_values, runs_inside
 
 
@@ -100,3 +101,21 @@ def test_the_summary_counts_the_map_of_edge_features(graph):
     rows = layer.summary(graph.without("u")).rows
     assert sum(row.parameters for row in rows) == layer.num_parameters
     assert [row.flops for row in rows] == [8 * (2 * 3 * 3 + 3), 11 * 3 * (2 * 2 + 1 + 3) + 2 * 8 * 3]
+
+
+@pytest.mark.parametrize("channels", [0, 1, 16, 17, 30])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_a_product_on_the_edges_narrow_and_wide(channels, shape, rng):
+    topology = gk.Topology.from_edges([0, 1, 2, 2], [1, 1, 0, 0], num_nodes=4)
+    e, weight = rng.normal(size=(4, channels)), rng.normal(size=(channels, *shape))
+
+    def mapped(e, weight):
+        def program(edge, params):
+            return gk.agg.sum(edge_product(edge.e, params.weight))
+
+        return gk.message_passing(topology, program, edge={"e": e}, params={"weight": weight})
+
+    expected = aggregate(topology, np.tensordot(e, weight, axes=1), "sum").numpy()
+    np.testing.assert_allclose(mapped(e, weight).numpy(), expected, atol=1e-12)
+    if channels:
+        gk.assert_gradients(lambda e, w: np.sum(np.sin(mapped(e, w))), e, weight, order=2)

@@ -17,6 +17,7 @@ from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import agg, aggregate, message_program
 from gnnkit.nn.conv.base import Convolution, add_bias
+from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
@@ -43,7 +44,7 @@ def _dynamic(slope: float, with_edges: bool, drops: bool) -> Any:
 
     def attention(src: Any, dst: Any, edge: Any, params: Any) -> Any:
         hidden = src.h + dst.h
-        hidden = hidden + (edge.e @ params.edge_map).reshape(hidden.shape) if with_edges else hidden
+        hidden = hidden + edge_product(edge.e, params.edge_map) if with_edges else hidden
         weight = agg.softmax((leaky_relu(hidden, slope) * params.score).sum(-1))
         weight = weight * edge.keep if drops else weight
         return agg.sum(weight[:, None] * src.h)
@@ -317,11 +318,12 @@ class GATv2Conv(_Attention):
         h = x @ self.sender_weight
         own = h if self.receiver_weight is None else x @ self.receiver_weight
         src, dst, edge = {"h": self._by_head(h)}, {"h": self._by_head(own)}, self._kept(topology, h.dtype)
-        params = {"score": self.score}
+        params: dict[str, Any] = {"score": self.score}
         program = _dynamic(self.slope, self.edge_map is not None, "keep" in edge)
         if self.edge_map is not None:
             e = self.edge_features(graph, self.edge_map.shape[0], self.sender_weight.dtype)
-            edge["e"], params["edge_map"] = self._mean_for_loops(graph, e), self.edge_map
+            edge["e"] = self._mean_for_loops(graph, e)
+            params["edge_map"] = self._by_head(self.edge_map)
         return self._joined(program(topology, src=src, dst=dst, edge=edge, params=params))
 
     def work(self, graph_in: Any, graph_out: Any) -> float:

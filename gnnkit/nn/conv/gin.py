@@ -15,6 +15,7 @@ from gnnkit.errors import InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program, neighbour_sum, remember
 from gnnkit.nn.conv.base import Convolution, aggregate_input
+from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module
@@ -134,7 +135,7 @@ def _messages(src: Any, edge: Any) -> Any:
 
 @message_program
 def _mapped_messages(src: Any, edge: Any, params: Any) -> Any:
-    return agg.sum(relu(src.x + params.bias + edge.e @ params.weight))
+    return agg.sum(relu(src.x + params.bias + edge_product(edge.e, params.weight)))
 
 
 class GINEConv(Convolution):

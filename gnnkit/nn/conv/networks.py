@@ -28,6 +28,8 @@ ELEMENTWISE: dict[type[Module], tuple[Callable[..., Any], str | None]] = {
     Tanh: (autodiff.tanh, None),
 }
 
+NARROW = 16  # channels
+
 Step = tuple[Any, ...]  # (has a bias,) of a Linear; (function, *further arguments) of an activation
 
 
@@ -83,6 +85,17 @@ def run(steps: tuple[Step, ...], hidden: Any, params: Any) -> Any:
             hidden = hidden @ params[f"weight_{position}"]
             hidden = hidden + params[f"bias_{position}"] if step else hidden
     return hidden
+
+
+def edge_product(e: Any, weight: Any) -> Any:
+    """``e @ weight`` inside of a message program, [channels] by [channels, ...].
+
+    A few products written out run in the loop over the edges; more are quicker in chunks, by the matrix product.
+    """
+    if e.shape[0] <= NARROW:
+        return (e.reshape(e.shape[0], *(1,) * (weight.ndim - 1)) * weight).sum(axis=0)
+    flat = e @ weight.reshape(weight.shape[0], weight.size // max(weight.shape[0], 1))
+    return flat.reshape(weight.shape[1:])
 
 
 def linear_layers(network: Module | None) -> list[Linear]:

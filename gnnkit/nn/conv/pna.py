@@ -15,6 +15,7 @@ from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Topology
 from gnnkit.message import agg, message_program
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into
+from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
@@ -30,7 +31,7 @@ def _program(aggregators: tuple[str, ...], depth: int, towers: int, with_edges: 
     def aggregated(src: Any, dst: Any, edge: Any, params: Any) -> Any:
         message = src.x + dst.x
         if with_edges:
-            message = message + edge.e @ params.edge
+            message = message + edge_product(edge.e, params.edge)
         width = message.shape[0] // towers
         for layer in range(depth - 1):
             hidden = relu(message)
