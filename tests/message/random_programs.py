@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field
 
 import naive_programs as naive
 import numpy as np
@@ -42,14 +41,12 @@ REDUCTIONS = ["sum", "mean", "max", "min", "prod", "var", "std", "logsumexp", "s
 NOT_SMOOTH = {"max", "min", "std"}
 
 
-@dataclass(repr=False)
 class Example:
     """A program, where it runs, and on what."""
 
-    graph: gk.Graph | gk.Topology
-    given: dict[str, dict[str, np.ndarray]]
-    lines: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
+    def __init__(self, graph, given):
+        self.graph, self.given = graph, given
+        self.lines, self.outputs = [], []
 
     @property
     def text(self):
@@ -81,11 +78,11 @@ class Example:
 # --- graphs and fields ------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def graphs(draw):
-    """Small graphs of every awkward kind: see the list."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    kind = draw(st.sampled_from(["sparse", "dense", "hub", "loops", "bipartite", "batch", "batch", "edgeless", "none"]))
+KINDS = ["sparse", "dense", "hub", "loops", "bipartite", "batch", "edgeless", "none"]
+
+
+def make_graph(kind, rng):
+    """A small graph of an awkward kind."""
     n = int(rng.integers(2, 7))
     if kind == "none":
         return gk.Topology.from_edges([], [], num_nodes=0)
@@ -126,7 +123,7 @@ def fields(rng, graph, heads, channels):
         given[namespace] = {f: rng.normal(0.1, 0.8, (*rows, *shapes[f])) for f in names}
     given["edge"]["mask"] = rng.random(edges.count("edge")) < 0.5
     given["edge"]["kind"] = rng.integers(0, 3, edges.count("edge"))
-    return given
+    return graph, given
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------
@@ -255,24 +252,39 @@ class Writer:
         return True
 
 
-@st.composite
-def programs(draw, *, smooth=False, statements=12):
+def program(seed, kind, *, heads, channels, statements, smooth=False):
     """An `Example` that returns an aggregation, and some of what no line reads.
 
-    The lines follow from one number, so that fewer statements give the beginning of the same program.
+    The lines follow from the seed alone, so that fewer statements give the beginning of the same program.
     """
-    seed = draw(st.integers(0, 2**32))
     rng = np.random.default_rng(seed)
-    graph = draw(graphs())
-    example = Example(graph, fields(rng, graph, draw(st.integers(1, 3)), draw(st.integers(1, 4))))
+    example = Example(*fields(rng, make_graph(kind, rng), heads, channels))
     writer = Writer(seed, example, smooth)
     writer.write("{} * {}".format(*writer.random.sample(["src.x", "dst.x", "edge.s", "src.h", "dst.v"], 2)))
-    wanted = statements if draw(st.integers(0, 3)) else draw(st.integers(2, statements))
     for _ in range(4 * statements):
-        if len(example.lines) < wanted:
+        if len(example.lines) < statements:
             writer.statement()
     last = writer.pick(recent=True)
     example.lines.append(f"out = agg.sum({last})")
     unread = [n for n in writer.values if "." not in n and n != last and not example.reads(n)]
     example.outputs += ["out", *writer.random.sample(unread, min(len(unread), 3))]
     return example
+
+
+@st.composite
+def programs(draw, *, smooth=False, statements=12):
+    """Programs for hypothesis: most of full length, on graphs of every kind."""
+    return program(
+        draw(st.integers(0, 2**32)),
+        draw(st.sampled_from(KINDS)),
+        heads=draw(st.integers(1, 3)),
+        channels=draw(st.integers(1, 4)),
+        statements=statements if draw(st.integers(0, 3)) else draw(st.integers(2, statements)),
+        smooth=smooth,
+    )
+
+
+def numbered(number, *, smooth=False, statements=12):
+    """The program of that number: for tests that can afford a few, which should not be the simplest."""
+    kind = KINDS[number % 6]  # with edges
+    return program(number, kind, heads=1 + number % 3, channels=1 + number % 4, statements=statements, smooth=smooth)

@@ -6,11 +6,13 @@ import os
 
 import naive_programs as naive
 import numpy as np
+import pytest
 import random_programs as grammar
 from hypothesis import HealthCheck, given, settings
 
 import gnnkit as gk
 from gnnkit import kernels as K
+from gnnkit.message.program import fused
 
 MORE = float(os.environ.get("GNNKIT_PROGRAM_EXAMPLES", "1"))  # times as many, for a long run
 STEP = 2e-4
@@ -21,6 +23,11 @@ def examples(count):
         max_examples=int(count * MORE), derandomize=MORE == 1, database=None, deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
+
+
+def numbers(count):
+    """Numbers of programs to compile, which takes a second for every kernel."""
+    return pytest.mark.parametrize("number", range(int(count * MORE)))
 
 
 def engine(example, given=None):
@@ -42,16 +49,19 @@ def as_floats(given, dtype):
     }
 
 
-def check_values(example):
+TOLERANCES = {np.float64: 1e-9, np.float32: 5e-4}
+
+
+def check_values(example, dtypes=tuple(TOLERANCES)):
     expected = naive.run(example.make, example.graph, example.given)
-    for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 5e-4)):
+    for dtype in dtypes:
         results = engine(example, as_floats(example.given, dtype))
         for name, found, rows in zip(example.outputs, results, expected, strict=True):
             assert found.dtype == dtype
-            assert_close(found.numpy(), rows.array(), tolerance, f"{name} in {dtype.__name__}")
+            assert_close(found.numpy(), rows.array(), TOLERANCES[dtype], f"{name} in {dtype.__name__}")
 
 
-@examples(100)
+@examples(300)
 @given(grammar.programs())
 def test_values_with_numpy(example):
     with K.use_backend("numpy"):
@@ -114,8 +124,58 @@ def check_gradients(example):
         assert abs(float((gradient * direction).sum()) - expected) <= 2e-6 * size, ".".join(place)
 
 
-@examples(50)
+@examples(150)
 @given(grammar.programs())
 def test_gradients_with_numpy(example):
     with K.use_backend("numpy"):
         check_gradients(example)
+
+
+# --- generated kernels ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """Run on generated kernels, however small the graph."""
+    monkeypatch.setattr(fused, "SMALL", 0)
+
+
+@numbers(12)
+def test_values_with_kernels(number, kernels):
+    check_values(grammar.numbered(number), [np.float64])
+
+
+@numbers(6)
+def test_gradients_with_kernels(number, kernels):
+    check_gradients(grammar.numbered(number, statements=7))
+
+
+# --- second order -----------------------------------------------------------------------------------------------------
+
+
+def check_second(example):
+    """Second derivatives of the engine against differences of its first, which are checked above."""
+    places = example.used()
+    seeds = seeds_of(example)
+
+    def loss(*arrays):
+        given = example.given
+        for place, array in zip(places, arrays):
+            given = replaced(given, place, array)
+        return sum((s * y).sum() for s, y in zip(seeds, engine(example, given)))
+
+    arrays = [example.given[n][f] for n, f in places]
+    report = gk.gradcheck(loss, *arrays, order=2, directions=1, tolerance=1e-5)
+    assert report.passed, report
+
+
+@examples(25)
+@given(grammar.programs(smooth=True, statements=8))
+def test_second_derivatives_with_numpy(example):
+    with K.use_backend("numpy"):
+        check_second(example)
+
+
+@numbers(2)
+def test_second_derivatives_with_kernels(number, kernels):
+    check_second(grammar.numbered(number, smooth=True, statements=4))
