@@ -153,7 +153,8 @@ class TransformerConv(Convolution):
         edge["e"] = self.edge_features(graph, channels, self.edge_map.dtype)
         by_head = self.edge_map.reshape(channels, self.heads, self.out_channels).transpose(1, 2, 0)  # [heads, c, edge]
         dst["edge_query"] = np.matmul(dst["query"].transpose(1, 0, 2), by_head).transpose(1, 0, 2)
-        values, of_edges = program(graph.topology, src=src, dst=dst, edge=edge)
+        both = program(graph.topology, src=src, dst=dst, edge=edge)
+        values, of_edges = both[:, :, : self.out_channels], both[:, :, self.out_channels :]
         return values + np.matmul(of_edges.transpose(1, 0, 2), by_head.transpose(0, 2, 1)).transpose(1, 0, 2)
 
     def _linear(self, x: Any, name: str) -> Tensor:
@@ -181,14 +182,14 @@ class TransformerConv(Convolution):
 
 
 def _attend(src: Any, dst: Any, e: Any = None, keep: Any = None) -> Any:
-    """Symbols of each receiver: the weighted mean of the values [heads, channels], and of e [heads, edge_channels]."""
+    """Symbols -> [heads, channels (+ edge_channels)] of each receiver: the weighted mean of the values (and of e)."""
     score = (dst.query * src.key).sum(axis=-1)
     if e is not None:
         score = score + (dst.edge_query * e).sum(axis=-1)
     share = agg.softmax(score)
     share = share if keep is None else share * keep
     values = agg.sum(share[:, None] * src.value)
-    return values if e is None else (values, agg.sum(share[:, None] * e))
+    return values if e is None else np.concatenate([values, agg.sum(share[:, None] * e)], axis=-1)
 
 
 @message_program
