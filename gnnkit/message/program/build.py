@@ -315,7 +315,7 @@ def guard(x: Symbol, to: str, fill: float = 1.0) -> Symbol:
         if x.op == "number" and math.isfinite(x.info):
             return x
         x = rows_of(x, to)
-    return x if x.level != to else make("guard", (x,), (to, fill), x.level, x.shape)
+    return x if x.level != to else make("guard", (x, degree(to)), (to, fill), x.level, x.shape)
 
 
 def degree(level: str = "dst") -> Symbol:

@@ -20,8 +20,12 @@ from gnnkit.message.program.table import TABLE, truth, where
 Contribution = tuple[str, Symbol]
 
 
-def topological(outputs: Sequence[Symbol], stop: Callable[[Symbol], bool] = lambda x: False) -> list[Symbol]:
-    """All symbols that ``outputs`` are made of, each after its arguments; nothing behind those that ``stop``."""
+def topological(
+    outputs: Sequence[Symbol],
+    stop: Callable[[Symbol], bool] = lambda x: False,
+    reads: Callable[[Symbol], tuple[Symbol, ...]] = lambda x: x.args,
+) -> list[Symbol]:
+    """All symbols that ``outputs`` are made of, each after what it reads; nothing behind those that ``stop``."""
     order: list[Symbol] = []
     seen: set[Symbol] = set()
     stack = [(o, False) for o in reversed(outputs)]
@@ -33,7 +37,7 @@ def topological(outputs: Sequence[Symbol], stop: Callable[[Symbol], bool] = lamb
             seen.add(symbol)
             stack.append((symbol, True))
             if not stop(symbol):
-                stack.extend((a, False) for a in reversed(symbol.args) if a not in seen)
+                stack.extend((a, False) for a in reversed(reads(symbol)) if a not in seen)
     return order
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.kernels import backend
-from gnnkit.message.program.codegen import Kernel, generate
+from gnnkit.message.program.codegen import BLOCK, Kernel, generate
 from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import Sweep
 from gnnkit.message.program.setting import Setting
@@ -50,7 +50,7 @@ def kernel_of(sweep: Sweep) -> Kernel | Unfit:
 def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
     """Whether a sweep runs as a kernel: on the numba backend, if there is one and enough work."""
     width = max((x.size for x in (*sweep.leaves, *sweep.inner)), default=1)
-    if setting.topology.num_edges * width < SMALL or backend.current_backend() == "numpy":
+    if setting.count(sweep.level) * width < SMALL or backend.current_backend() == "numpy":
         return False
     return isinstance(kernel_of(sweep), Kernel)
 
@@ -59,25 +59,25 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     """Compute the sinks of a sweep from the values of its leaves."""
     kernel = kernel_of(sweep)
     assert isinstance(kernel, Kernel)
-    topology = setting.topology if sweep.side == "dst" else setting.topology.transpose()
-    order = setting.topology.transpose_permutation if kernel.needs_order else topology.indptr
+    topology = setting.topology if sweep.side != "src" else setting.topology.transpose()
+    indptr = topology.indptr if sweep.level == "edge" else _blocks_of_rows(setting.count(sweep.level))
+    order = setting.topology.transpose_permutation if kernel.needs_order else indptr
     leaves = [_rows(values[x], x, setting) for x in kernel.leaves]
-    out = {s: np.empty((setting.count(_side(s)), *s.shape), setting.dtype) for s in kernel.sinks}
+    out = {s: np.empty((setting.count(s.level), *s.shape), setting.dtype) for s in kernel.sinks}
     outs = [array.reshape(len(array), s.size) for s, array in out.items()]
     if all(array.size == 0 for array in outs):
         return out
     gathered = max((x.nbytes for x, s in zip(leaves, kernel.leaves) if s.level in ("src", "dst")), default=0)
     ahead = PREFETCH_EDGES if gathered > PREFETCH_BYTES else 0
-    args = (topology.indptr, topology.indices, order, ahead, *kernel.dimensions, *leaves, *outs)
+    args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *leaves, *outs)
     width = sum(x.size for x in (*kernel.leaves, *kernel.sinks))
-    K.parallel_rows(
-        compiled(kernel.source, kernel.name), topology.num_receivers, args, indptr=topology.indptr, width=width
-    )
+    K.parallel_rows(compiled(kernel.source, kernel.name), len(indptr) - 1, args, indptr=indptr, width=width)
     return out
 
 
-def _side(sink: Symbol) -> str:
-    return sink.info[1] if sink.op == "aggregate" else "edge"
+def _blocks_of_rows(count: int) -> np.ndarray:
+    """Rows of nodes in blocks, which a kernel takes for the edges of as many rows."""
+    return np.minimum(np.arange(0, count + BLOCK, BLOCK, dtype=np.int64), count)
 
 
 def _rows(value: Any, x: Symbol, setting: Setting) -> np.ndarray:

@@ -10,7 +10,7 @@ from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.symbols import Symbol
 
 Space = tuple[int, ...]  # the dimensions of a value, outer one first; at most two
-ELEMENTWISE = ("call", "cast", "stop", "custom", "broadcast_to")
+ELEMENTWISE = ("call", "cast", "stop", "custom", "broadcast_to", "guard")
 
 
 class Unfit(Exception):

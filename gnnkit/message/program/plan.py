@@ -19,16 +19,21 @@ from gnnkit.message.program.symbols import Symbol
 class Sweep:
     """One pass over the edges."""
 
-    side: str  # whose rows it owns: "dst", "src" or "graph"
+    side: str  # whose rows it owns: "dst", "src" or "graph"; or that it passes over the "rows of" one
     sinks: list[Symbol] = field(default_factory=list)  # aggregates, contractions, and outputs per edge
     inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
     leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
     kernel: Any = None  # what is generated for it, once it has been asked for
     resolved: Any = None  # which of its sums need no sweep, once that has been asked for
 
+    @property
+    def level(self) -> str:
+        """What it passes over: the edges, or the rows of a level."""
+        return self.side.removeprefix("rows of ") if self.side.startswith("rows of ") else "edge"
+
     def settle(self) -> Sweep:
         """Fill in what the sinks are computed from."""
-        order = topological([a for sink in self.sinks for a in operands(sink)], stop=is_leaf)
+        order = topological([a for sink in self.sinks for a in operands(sink)], stop=is_leaf, reads=arguments)
         self.inner = [x for x in order if not is_leaf(x)]
         self.leaves = [x for x in order if is_leaf(x)]
         return self
@@ -57,6 +62,7 @@ class Plan:
     stages: list[list[Sweep]]
     nodes: list[Symbol]  # everything of a level other than edge, each after its arguments
     depth: dict[Symbol, int]  # how many stages lie behind a value
+    steps: list[list[Any]] = field(default_factory=list)  # of work per node, before every stage and at the end
 
 
 def is_sink(x: Symbol) -> bool:

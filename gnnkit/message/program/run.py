@@ -14,7 +14,8 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.message.program import chunks, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
-from gnnkit.message.program.plan import Plan, Sweep, arguments, make_plan
+from gnnkit.message.program.nodes import Step, node_steps
+from gnnkit.message.program.plan import Plan, Sweep, arguments, is_leaf, make_plan
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 from gnnkit.message.segments import _summed
@@ -22,7 +23,16 @@ from gnnkit.message.segments import _summed
 
 @lru_cache(maxsize=512)
 def plan_for(outputs: tuple[Symbol, ...], known: frozenset[Symbol]) -> Plan:
-    return make_plan(outputs, known)
+    """The plan of some outputs, with what is computed per node before every stage."""
+    plan = make_plan(outputs, known)
+    have = set(known)
+    for stage in [*plan.stages, []]:
+        leaves = [x for sweep in stage for x in sweep.leaves] if stage else [o for o in outputs if is_leaf(o)]
+        steps = node_steps(leaves, have)
+        plan.steps.append(steps)
+        have |= {x for step in steps for x in (step.values if step.rows is None else step.rows.sinks)}
+        have |= {sink for sweep in stage for sink in sweep.sinks}
+    return plan
 
 
 def evaluate(
@@ -48,7 +58,9 @@ def evaluate(
     plan = plan_for(tuple(outputs), frozenset(x for x in values if x.op != "input"))
     values.update(inputs)
     with np.errstate(all="ignore"):
-        for stage in plan.stages:
+        for stage, steps in zip([*plan.stages, []], plan.steps):
+            for step in steps:
+                _run_step(step, values, setting)
             for sweep in stage:
                 for leaf in sweep.leaves:
                     node_value(leaf, values, setting)
@@ -59,6 +71,17 @@ def evaluate(
 def _output(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
     value = np.asarray(node_value(x, values, setting))
     return value if value.dtype == setting.dtype else value.astype(setting.dtype)
+
+
+def _run_step(step: Step, values: dict[Symbol, Any], setting: Setting) -> None:
+    rows = step.rows
+    if rows is not None and fused.uses_kernel(rows, setting):
+        for leaf in rows.leaves:
+            node_value(leaf, values, setting)
+        values.update(fused.run_kernel(rows, values, setting))
+        return
+    for x in step.values:
+        node_value(x, values, setting)
 
 
 def _run_sweep(sweep: Sweep, values: dict[Symbol, Any], setting: Setting, remember: Any) -> None:

@@ -1,0 +1,71 @@
+"""What is computed per node between two sweeps: element-wise work fused into one pass over the rows, the rest by numpy.
+
+A pass over the rows of the receivers (or senders) is generated like a sweep whose edges are the rows themselves. It
+reads every array once and writes what others read; what lies between stays in registers. Imports the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gnnkit.message.program.derive import topological
+from gnnkit.message.program.plan import Sweep, arguments
+from gnnkit.message.program.symbols import Symbol
+
+FUSED = ("call", "cast", "reshape", "broadcast_to", "feature_sum", "guard", "stop", "custom")
+PLAIN = ("input", "number", "aggregate", "degree", "eps")
+
+
+@dataclass
+class Step:
+    """Values of nodes that are computed together: in one pass over their rows, or one after the other."""
+
+    values: list[Symbol]  # each after its arguments
+    rows: Sweep | None = None
+
+
+def node_steps(wanted: Sequence[Symbol], have: Iterable[Symbol]) -> list[Step]:
+    """How to compute ``wanted`` from the values that are there.
+
+    Element-wise values form passes, as few as possible: a pass ends where something else (a matrix product, a sum over
+    all nodes) needs its values.
+    """
+    known = set(have)
+    order = topological(wanted, stop=lambda x: x in known or x.op in PLAIN, reads=arguments)
+    missing = [x for x in order if x not in known and x.level != "edge" and x.op not in PLAIN]
+    phase: dict[Symbol, int] = {}
+    for x in missing:
+        fused = _is_fused(x)
+        phase[x] = max(
+            (phase[a] + (_is_fused(a) != fused) for a in arguments(x) if a in phase), default=0 if fused else 1
+        )
+        phase[x] += phase[x] % 2 == fused  # passes have even numbers
+    outside = set(wanted)
+    for x in missing:
+        outside |= {a for a in arguments(x) if a in phase and (phase[a] != phase[x] or a.level != x.level)}
+    steps: list[Step] = []
+    for number in sorted(set(phase.values())):
+        here = [x for x in missing if phase[x] == number]
+        if number % 2:
+            steps.append(Step(here))
+            continue
+        for level in ("const", "graph", "src", "dst"):
+            members = [x for x in here if x.level == level]
+            if not members:
+                continue
+            rows = Sweep(f"rows of {level}", [x for x in members if x in outside]) if level in ("src", "dst") else None
+            steps.append(Step(members, None if rows is None else _settle(rows, members)))
+    return steps
+
+
+def _is_fused(x: Symbol) -> bool:
+    return x.op in FUSED
+
+
+def _settle(rows: Sweep, members: Sequence[Symbol]) -> Sweep:
+    inside = set(members)
+    order = topological(rows.sinks, stop=lambda x: x not in inside, reads=arguments)
+    rows.inner = [x for x in order if x in inside]
+    rows.leaves = [x for x in order if x not in inside]
+    return rows
