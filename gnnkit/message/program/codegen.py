@@ -48,6 +48,7 @@ class Kernel:
     name: str
     source: str
     leaves: list[Symbol]  # arrays that are read, as matrices of one row per node, edge, or once
+    packed: list[Symbol]  # narrow arrays of the nodes at the other end, which are read from one matrix
     sinks: list[Symbol]  # arrays that are written
     dimensions: list[int]  # lengths of the dimensions
     needs_order: bool  # whether it is given the edge behind every position of the transpose
@@ -63,6 +64,7 @@ class _Writer:
     names: dict[Symbol, str] = field(default_factory=dict)
     outs: dict[Symbol, str] = field(default_factory=dict)
     buffers: dict[Symbol, str] = field(default_factory=dict)
+    packed: list[Symbol] = field(default_factory=list)
     fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
     lines: list[str] = field(default_factory=list)
 
@@ -86,13 +88,15 @@ def generate(sweep: Sweep, name: str) -> Kernel:
     own_edges = any(x.level == "edge" for x in leaves) or any(s.op != "aggregate" for s in sweep.sinks)
     needs_order = sweep.side == "src" and own_edges
     writer.edge = "order[k]" if needs_order else "k"
+    writer.packed = _narrow(leaves, writer)
+    leaves = [x for x in leaves if x not in set(writer.packed)]
     _write_kernel(writer, name, found, leaves)
     about = f"one sweep over the edges, by {'senders' if sweep.side == 'src' else 'receivers'}"
     if sweep.level != "edge":
         about = f"one pass over {ROWS[sweep.level]}; its edges are their rows"
     source = HEADER.format(about=about, block=BLOCK) + "\n\n" + "\n".join(writer.lines) + "\n"
     dimensions = [layout.sizes[i] for i in range(len(layout.sizes))]
-    return Kernel(name, source, leaves, list(sweep.sinks), dimensions, needs_order)
+    return Kernel(name, source, leaves, writer.packed, list(sweep.sinks), dimensions, needs_order)
 
 
 def _check(sweep: Sweep) -> None:
@@ -119,6 +123,16 @@ def _leaf_name(x: Symbol, writer: _Writer) -> str:
     return next(n for n in (base, *(f"{base}_{i}" for i in range(2, 1000))) if n not in taken)
 
 
+def _narrow(leaves: list[Symbol], writer: _Writer) -> list[Symbol]:
+    """Values of the other end that have fewer axes than the widest of them: side by side, they share cache lines."""
+    if writer.sweep.level != "edge":
+        return []
+    far = [x for x in leaves if x.level == ("src" if writer.sweep.side == "dst" else "dst")]
+    axes = {x: len(writer.layout.spaces[x]) for x in far}
+    narrow = [x for x in far if axes[x] < max(axes.values())]
+    return narrow if len(narrow) > 1 else []
+
+
 def _number(value: float) -> str:
     return f"({value!r})" if value < 0 or math.isnan(value) else repr(value)
 
@@ -130,24 +144,18 @@ def _write_kernel(writer: _Writer, name: str, found: Schedule, leaves: list[Symb
     w, layout, sinks = writer.write, writer.layout, writer.sweep.sinks
     dims = [f"d{i}" for i in range(len(layout.sizes))]
     outs = [writer.outs[s] for s in sinks]
-    arguments_ = [
-        "start",
-        "stop",
-        "indptr",
-        "other",
-        "order",
-        "ahead",
-        *dims,
-        *(writer.names[x] for x in leaves),
-        *outs,
-    ]
+    read = [*(writer.names[x] for x in leaves), *(["packed"] if writer.packed else [])]
+    arguments = ["start", "stop", "indptr", "other", "order", "ahead", *dims, *read, *outs]
     w(0, "@jit")
-    w(0, f"def {name}({', '.join(arguments_)}):")
+    w(0, f"def {name}({', '.join(arguments)}):")
     w(1, f"like = {outs[0]}")
     w(1, "lanes = v.lanes(like)")
     for x, buffer in writer.buffers.items():
         w(1, f"{buffer} = np.empty((BLOCK, {_volume(layout.spaces[x])}), like.dtype)")
     w(1, "last = len(other) - 1")
+    for x, before in zip(writer.packed, [None, *writer.packed]):
+        begin = "0" if before is None else f"at_{writer.names[before]} + {_volume(layout.spaces[before])}"
+        w(1, f"at_{writer.names[x]} = {begin}")
     w(1, "for i in range(start, stop):")
     for sink in sinks:
         if sink.op == "aggregate":
@@ -292,6 +300,7 @@ class _Reader:
     def __init__(self, writer: _Writer, loop: Loop, depth: int) -> None:
         self.writer, self.loop, self.depth = writer, loop, depth
         self.known: dict[Symbol, str] = {}
+        self.packed = set(writer.packed)
 
     def read(self, x: Symbol) -> str:
         if x in self.known:
@@ -303,11 +312,13 @@ class _Reader:
         if not set(of) <= set(within):
             raise Unfit("a value that is broadcast along an axis it does not have")
         position = _position(of, within)
+        if x in self.packed:
+            position = f"at_{self.writer.names[x]} + {position}"
         if of and of[-1] == within[-1]:
             text = f"v.load({matrix}, {row}, {position}, n)"
         else:
             text = f"v.splat({matrix}, {row}, {position})"
-        name = f"{matrix}_"
+        name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
         if row == "j" and x not in self.writer.fetched:  # by the first loop that reads it, evenly over its work
             self.writer.fetched.add(x)
             self.writer.write(self.depth, f"simd.prefetch_line({matrix}, jj, {position})")
@@ -321,6 +332,8 @@ class _Reader:
         name = self.writer.names[x]
         if x.level == "const":
             return name, "0"
+        if x in self.packed:
+            return "packed", "j"
         if x.level == self.writer.sweep.level:
             return name, self.writer.edge
         return name, "i" if (x.level == "src") == (self.writer.sweep.side == "src") else "j"
