@@ -16,7 +16,8 @@ from gnnkit.autodiff import Tensor, as_array, defvjp, is_grad_enabled, is_tensor
 from gnnkit.message.memory import is_frozen, remember_constant
 from gnnkit.message.program import build as s
 from gnnkit.message.program.derive import adjoints, topological
-from gnnkit.message.program.run import evaluate
+from gnnkit.message.program.plan import Sweep
+from gnnkit.message.program.run import evaluate, plan_for
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 
@@ -36,7 +37,9 @@ class Run:
         bound = dict(zip(self.inputs, arrays))
         constants = {x: a for i, (x, a) in enumerate(bound.items()) if i not in self.wrt}
         memory = Memory(self.setting, constants)
-        self.results = evaluate(self.outputs, bound, self.setting, self.values, memory)
+        extras = brought_along(self.outputs, self.inputs, self.wrt) if self.wrt else ()
+        found = evaluate(self.outputs + extras, bound, self.setting, self.values, memory)
+        self.results = found[: len(self.outputs)]
         needed: set[Symbol] = set()
         for index in range(len(self.outputs)) if self.wrt else ():
             needed |= needed_by(*derivative(self.outputs, self.inputs, self.wrt, index))
@@ -77,6 +80,32 @@ def needed_by(gradients: tuple[Symbol | None, ...], seed: Symbol) -> frozenset[S
     """Everything that the derivative is computed from and that is no input."""
     order = topological([g for g in gradients if g is not None])
     return frozenset(x for x in order if x.level != "edge" and x.op not in ("input", "number"))
+
+
+@lru_cache(maxsize=512)
+def brought_along(outputs: Inputs, inputs: Inputs, wrt: tuple[int, ...]) -> Inputs:
+    """Sums that only the derivative needs, but that a sweep of the forward run can take along: it reads the same."""
+    if any(x.info[0] == "adjoint" for x in inputs):
+        return ()  # a derivative itself: whoever differentiates it again does not count sweeps
+    forward = [sweep for stage in plan_for(outputs, frozenset()).stages for sweep in stage]
+    there = {sink for sweep in forward for sink in sweep.sinks}
+    found = []
+    for index in range(len(outputs)):
+        gradients, seed = derivative(outputs, inputs, wrt, index)
+        order = topological([g for g in gradients if g is not None])
+        late = {seed}
+        for x in order:
+            if any(a in late for a in x.args):
+                late.add(x)
+            elif x.op == "aggregate" and x not in there and _joins(x, forward):
+                found.append(x)
+    return tuple(dict.fromkeys(found))
+
+
+def _joins(sink: Symbol, forward: Sequence[Sweep]) -> bool:
+    own = Sweep(sink.info[1], [sink]).settle()
+    read = {x for x in own.leaves if x.op != "number"}
+    return any(sweep.side == own.side and read <= set(sweep.leaves) for sweep in forward)
 
 
 class Memory:

@@ -47,10 +47,47 @@ def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
     outside = [f for f in above if f.level in known and not (f.op == "number" and f.info == 1.0)]  # 1 / f stays
     under = [f for f in below if f.level in known]
     if not outside and not under:
-        return None
+        return _with_dots(x, above, below, to, known)
     inside = _product([f for f in above if f.level not in known], [f for f in below if f.level not in known])
     factor = _product(outside, under)
     return aggregate(inside, "sum", to) * s.guard(factor, to)
+
+
+def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str, known: set[str]) -> Symbol | None:
+    """``sum_k a_k (r . s_k) = r . sum_k a_k s_k`` for features r of the receiver and s_k of the senders.
+
+    The dot product then is one per node; what is left per edge is a weighted sum of rows.
+    """
+    for place, factor in enumerate(above):
+        rest = above[:place] + above[place + 1 :]
+        terms = factor.args if factor.op == "call" and factor.info in ("add", "subtract") else ()
+        if any(a.level in known or _dot(a, to) is not None for a in terms):
+            parts = [_product([s.broadcast_to(a, factor.shape), *rest], below) for a in terms]
+            left, right = (aggregate(s.broadcast_to(p, x.shape), "sum", to) for p in parts)
+            return call(factor.info, left, right)
+        dot = _dot(factor, to)
+        if dot is not None and factor.shape == x.shape:
+            mine, theirs, total = dot
+            scale = _product(
+                [_with_units_of(f, x.shape, total.shape) for f in rest],
+                [_with_units_of(f, x.shape, total.shape) for f in below],
+            )
+            rows = aggregate(scale * theirs, "sum", to)
+            return s.reshape(s.feature_sum(s.guard(mine, to) * rows, total.info, True), x.shape)
+    return None
+
+
+def _dot(x: Symbol, to: str) -> tuple[Symbol, Symbol, Symbol] | None:
+    """A product of features of ``to`` and of the other end that is summed over features, and the sum itself."""
+    if x.op == "reshape" and _moves_units(x):
+        x = x.args[0]
+    if x.op != "feature_sum" or x.args[0].op != "call" or x.args[0].info != "multiply":
+        return None
+    other = "src" if to == "dst" else "dst"
+    for mine, theirs in (x.args[0].args, x.args[0].args[::-1]):
+        if mine.level == to and theirs.level == other and mine.shape == theirs.shape:
+            return mine, theirs, x
+    return None
 
 
 def _factors(x: Symbol) -> tuple[list[Symbol], list[Symbol]]:
@@ -73,10 +110,14 @@ def _moves_units(x: Symbol) -> bool:
 
 def _with_units(factor: Symbol, x: Symbol) -> Symbol:
     """A factor of what ``x`` reshapes, reshaped the same way."""
-    before = x.args[0].shape
+    return _with_units_of(factor, x.args[0].shape, x.shape)
+
+
+def _with_units_of(factor: Symbol, before: tuple[int, ...], after: tuple[int, ...]) -> Symbol:
+    """``factor``, which broadcasts to ``before``, so that it broadcasts to ``after``: the same without axes of one."""
     full = (1,) * (len(before) - factor.ndim) + factor.shape
     kept = iter(n for n, whole in zip(full, before) if whole != 1)
-    return s.reshape(factor, tuple(1 if n == 1 else next(kept) for n in x.shape))
+    return s.reshape(factor, tuple(1 if n == 1 else next(kept) for n in after))
 
 
 def _product(above: list[Symbol], below: list[Symbol]) -> Symbol:
