@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.autodiff import Tensor, dropout, leaky_relu, take_rows
+from gnnkit.autodiff import SparseMatrix, Tensor, dropout, leaky_relu, take_rows
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import agg, aggregate, message_program
-from gnnkit.nn.conv.base import Convolution, add_bias
+from gnnkit.nn.conv.base import Convolution
 from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
@@ -25,21 +25,23 @@ from gnnkit.nn.parameter import Parameter
 
 
 @cache
-def _additive(slope: float, with_edges: bool, drops: bool) -> Any:
+def _additive(slope: float, with_edges: bool, drops: bool, concat: bool, with_bias: bool) -> Any:
     """GATConv: the scores are parts of the sender, of the receiver and of the edge, [heads] each."""
 
-    def attention(src: Any, dst: Any, edge: Any) -> Any:
+    def attention(src: Any, dst: Any, edge: Any, params: Any) -> Any:
         score = src.score + dst.score
         score = score + edge.score if with_edges else score
         weight = agg.softmax(leaky_relu(score, slope))
         weight = weight * edge.keep if drops else weight
-        return agg.sum(weight[:, None] * src.h)
+        summed = agg.sum(weight[:, None] * src.h)
+        summed = summed if concat else summed.mean(0)
+        return summed + params.bias if with_bias else summed
 
     return message_program(attention)
 
 
 @cache
-def _dynamic(slope: float, with_edges: bool, drops: bool) -> Any:
+def _dynamic(slope: float, with_edges: bool, drops: bool, concat: bool, with_bias: bool) -> Any:
     """GATv2Conv: the non-linearity stands inside of the score, over the channels of each head."""
 
     def attention(src: Any, dst: Any, edge: Any, params: Any) -> Any:
@@ -47,7 +49,9 @@ def _dynamic(slope: float, with_edges: bool, drops: bool) -> Any:
         hidden = hidden + edge_product(edge.e, params.edge_map) if with_edges else hidden
         weight = agg.softmax((leaky_relu(hidden, slope) * params.score).sum(-1))
         weight = weight * edge.keep if drops else weight
-        return agg.sum(weight[:, None] * src.h)
+        summed = agg.sum(weight[:, None] * src.h)
+        summed = summed if concat else summed.mean(0)
+        return summed + params.bias if with_bias else summed
 
     return message_program(attention)
 
@@ -97,11 +101,15 @@ class _Attention(Convolution):
     def _by_head(self, rows: Tensor) -> Tensor:
         return rows.reshape(rows.shape[0], self.heads, self.out_channels)
 
+    def _bias(self) -> dict[str, Any]:
+        """The parameter ``bias`` of the program, [heads, out_channels] where heads are concatenated."""
+        if self.bias is None:
+            return {}
+        return {"bias": self.bias.reshape(self.heads, self.out_channels) if self.concat else self.bias}
+
     def _joined(self, summed: Tensor) -> Tensor:
-        """The heads of every node, concatenated or averaged, and the bias."""
-        if self.concat:
-            return add_bias(summed.reshape(summed.shape[0], self.heads * self.out_channels), self.bias)
-        return add_bias(summed.mean(axis=1), self.bias)
+        """The concatenated heads of every node in one axis."""
+        return summed.reshape(summed.shape[0], self.heads * self.out_channels) if self.concat else summed
 
     def _mean_for_loops(self, graph: Graph, per_edge: Tensor) -> Tensor:
         """Values for the topology with self-loops: an added loop gets the mean of what its node gets."""
@@ -206,14 +214,20 @@ class GATConv(_Attention):
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         topology = self._topology(graph)
         h = x @ self.weight
-        dst = {"score": h @ block_diagonal(self.receiver_score)}
-        src = {"score": h @ block_diagonal(self.sender_score), "h": self._by_head(h)}
+        scores = np.concatenate([block_diagonal(self.receiver_score), block_diagonal(self.sender_score)], axis=1)
+        if isinstance(x, SparseMatrix) or x.shape[1] <= h.shape[1]:
+            scores = x @ (
+                self.weight @ scores
+            )  # the product of the weights first: no pass over h, nor over its gradient
+        else:
+            scores = h @ scores
+        dst, src = {"score": scores[:, : self.heads]}, {"score": scores[:, self.heads :], "h": self._by_head(h)}
         edge = self._kept(topology, h.dtype)
-        program = _additive(self.slope, self.edge_score is not None, "keep" in edge)
+        program = _additive(self.slope, self.edge_score is not None, "keep" in edge, self.concat, self.bias is not None)
         if self.edge_score is not None:
             e = self.edge_features(graph, self.edge_score.shape[0], self.weight.dtype)
             edge["score"] = self._mean_for_loops(graph, e @ self.edge_score)
-        return self._joined(program(topology, src=src, dst=dst, edge=edge))
+        return self._joined(program(topology, src=src, dst=dst, edge=edge, params=self._bias()))
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         width = self.heads * self.out_channels
@@ -318,8 +332,8 @@ class GATv2Conv(_Attention):
         h = x @ self.sender_weight
         own = h if self.receiver_weight is None else x @ self.receiver_weight
         src, dst, edge = {"h": self._by_head(h)}, {"h": self._by_head(own)}, self._kept(topology, h.dtype)
-        params: dict[str, Any] = {"score": self.score}
-        program = _dynamic(self.slope, self.edge_map is not None, "keep" in edge)
+        params: dict[str, Any] = {"score": self.score} | self._bias()
+        program = _dynamic(self.slope, self.edge_map is not None, "keep" in edge, self.concat, self.bias is not None)
         if self.edge_map is not None:
             e = self.edge_features(graph, self.edge_map.shape[0], self.sender_weight.dtype)
             edge["e"] = self._mean_for_loops(graph, e)
