@@ -243,7 +243,7 @@ def _write_map(writer: _Writer, loop: Loop) -> None:
         value = reader.read(writer.layout.value(sink))
         value = f"v.number({value}, like)" if sink.kind == BOOL else _vector(value, sink)
         w(depth, f"v.store({place_}, {value})")
-    for x in sums:
+    for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
         _end_sum(writer, x, space, outside)
 
 
