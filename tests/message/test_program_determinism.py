@@ -105,8 +105,7 @@ def test_threads(name, backend, rng):
     assert_same_bits(found[0], found[2])
 
 
-@every_program
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "dtype"), [(name, np.float64) for name in PROGRAMS] + [("matrices", np.float32)])
 def test_again_and_again(name, dtype, rng):
     topology = gk.Topology.from_edges(*edges(rng), num_nodes=NUM_NODES)
     fields = everything(rng, topology.num_edges, dtype)

@@ -124,7 +124,7 @@ def check_gradients(example):
         assert abs(float((gradient * direction).sum()) - expected) <= 2e-6 * size, ".".join(place)
 
 
-@examples(150)
+@examples(100)
 @given(grammar.programs())
 def test_gradients_with_numpy(example):
     with K.use_backend("numpy"):
@@ -140,7 +140,7 @@ def kernels(monkeypatch):
     monkeypatch.setattr(fused, "SMALL", 0)
 
 
-@numbers(12)
+@numbers(10)
 def test_values_with_kernels(number, kernels):
     check_values(grammar.numbered(number), [np.float64])
 
@@ -148,6 +148,22 @@ def test_values_with_kernels(number, kernels):
 @numbers(6)
 def test_gradients_with_kernels(number, kernels):
     check_gradients(grammar.numbered(number, statements=7))
+
+
+def test_sums_over_rows_and_over_all_features_in_one_loop(kernels, rng):
+    topology = gk.Topology.from_edges([2, 1, 1], [0, 0, 2], num_senders=4, num_receivers=3)
+    shapes = {"src": {"h": (4, 2, 1)}, "dst": {"x": (3, 1)}, "edge": {"v": (3, 2, 1)}, "params": {"w": (1, 3)}}
+
+    @gk.message_program
+    def program(src, dst, edge, params):
+        return gk.agg.std((dst.x * src.h) @ params.w - edge.v)
+
+    arrays = [rng.normal(size=s) for of in shapes.values() for s in of.values()]
+
+    def loss(h, x, v, w):
+        return program(topology, src={"h": h}, dst={"x": x}, edge={"v": v}, params={"w": w}).sum()
+
+    assert gk.gradcheck(loss, *arrays).passed
 
 
 # --- second order -----------------------------------------------------------------------------------------------------
