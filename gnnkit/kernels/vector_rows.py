@@ -266,3 +266,15 @@ def first(typingctx, value, n):
         return builder.select(first_lanes(builder, values[1], values[0].type), values[0], nothing)
 
     return value(value, types.int64), codegen
+
+
+@intrinsic
+def lane(typingctx, value):
+    """The number in the first lane."""
+    if not isinstance(value, Vec):
+        _refuse(f"A lane is taken of a Vec; got {value}.")
+
+    def codegen(context, builder, sig, values):
+        return builder.extract_element(values[0], ir.Constant(INT32, 0))
+
+    return value.dtype(value), codegen

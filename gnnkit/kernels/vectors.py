@@ -24,6 +24,7 @@ from gnnkit.kernels.vector_rows import accumulate as accumulate
 from gnnkit.kernels.vector_rows import constant as constant
 from gnnkit.kernels.vector_rows import first as first
 from gnnkit.kernels.vector_rows import keep_larger as keep_larger
+from gnnkit.kernels.vector_rows import lane as lane
 from gnnkit.kernels.vector_rows import lanes as lanes
 from gnnkit.kernels.vector_rows import load as load
 from gnnkit.kernels.vector_rows import put as put

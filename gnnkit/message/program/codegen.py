@@ -151,7 +151,9 @@ def _write_kernel(writer: _Writer, name: str, found: Schedule, leaves: list[Symb
     w(1, f"like = {outs[0]}")
     w(1, "lanes = v.lanes(like)")
     for x, buffer in writer.buffers.items():
-        w(1, f"{buffer} = np.empty((BLOCK, {_volume(layout.spaces[x])}), like.dtype)")
+        space = layout.spaces[x]
+        width = f"(d{space[0]} + lanes - 1) // lanes * lanes" if len(space) == 1 else _volume(space)  # whole vectors
+        w(1, f"{buffer} = np.empty((BLOCK, {width}), like.dtype)")
     w(1, "last = len(other) - 1")
     for x, before in zip(writer.packed, [None, *writer.packed]):
         begin = "0" if before is None else f"at_{writer.names[before]} + {_volume(layout.spaces[before])}"
@@ -237,7 +239,7 @@ def _write_map(writer: _Writer, loop: Loop) -> None:
         reader.known[x] = writer.names[x]
         if x in writer.buffers:
             value = f"v.number({writer.names[x]}, like)" if x.kind == BOOL else writer.names[x]
-            w(depth, f"v.store({writer.buffers[x]}, b, {_position(space, space)}, {_count(space)}, {value})")
+            _keep(writer, x, space, value, depth)
     for sink in loop.sinks:
         place_ = f"{writer.outs[sink]}, {writer.edge}, {_position(space, space)}, {_count(space)}"
         value = reader.read(writer.layout.value(sink))
@@ -245,6 +247,16 @@ def _write_map(writer: _Writer, loop: Loop) -> None:
         w(depth, f"v.store({place_}, {value})")
     for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
         _end_sum(writer, x, space, outside)
+
+
+def _keep(writer: _Writer, x: Symbol, space: Space, value: str, depth: int) -> None:
+    """Put a value into its buffer: whole vectors, which are quicker to read back than parts of them."""
+    buffer = writer.buffers[x]
+    if not space:
+        writer.write(depth, f"v.put({buffer}, b, 0, v.lane({value}))")
+    else:
+        count = "lanes" if len(space) == 1 else "n"
+        writer.write(depth, f"v.store({buffer}, b, {_position(space, space)}, {count}, {value})")
 
 
 def _write_fold(writer: _Writer, loop: Loop) -> None:
@@ -315,7 +327,8 @@ class _Reader:
         if x in self.packed:
             position = f"at_{self.writer.names[x]} + {position}"
         if of and of[-1] == within[-1]:
-            text = f"v.load({matrix}, {row}, {position}, n)"
+            whole = x in self.writer.buffers and len(of) == 1
+            text = f"v.load({matrix}, {row}, {position}, {'lanes' if whole else 'n'})"
         else:
             text = f"v.splat({matrix}, {row}, {position})"
         name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
@@ -387,7 +400,7 @@ def _start_sum(writer: _Writer, x: Symbol, space: Space, depth: int) -> None:
 def _add_to_sum(writer: _Writer, x: Symbol, space: Space, value: str, depth: int) -> None:
     value = _vector(value, x.args[0])
     if writer.layout.spaces[x] == space:  # over axes of length one
-        writer.write(depth, f"v.store({writer.buffers[x]}, b, {_position(space, space)}, {_count(space)}, {value})")
+        _keep(writer, x, space, value, depth)
     elif _by_column(x, space, writer):
         writer.write(depth, f"v.accumulate({writer.buffers[x]}, b, c, n, {value})")
     else:

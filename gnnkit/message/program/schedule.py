@@ -42,22 +42,35 @@ def schedule(sweep: Sweep, layout: Layout) -> Schedule:
     """Share the values of a sweep out among loops."""
     needed = _mapped(sweep, layout)
     maps = _maps(sweep, layout, needed)
+    kept = _waiting([*maps, *_folds(sweep, layout, needed, set())], layout)
+    folds = _folds(sweep, layout, needed, kept)
+    waiting = _waiting([*maps, *folds], layout)
+    return Schedule(maps, folds, [x for x in layout.inner if x in waiting])
+
+
+def _waiting(loops: list[Loop], layout: Layout) -> set[Symbol]:
+    """Values that are read in another loop than the one that computes them."""
+    inner = set(layout.inner)
+    found: set[Symbol] = set()
+    for loop in loops:
+        own = {x for x in loop.items if x.op != "feature_sum"}
+        ends = [layout.value(s if s.op != "aggregate" else operands(s)[0]) for s in loop.sinks]
+        read = [*ends, *(a for x in loop.items for a in layout.reads(x))]
+        found |= {a for a in read if a in inner and a not in own}
+        found |= {x for x in loop.items if x.op == "feature_sum"}
+    return found
+
+
+def _folds(sweep: Sweep, layout: Layout, needed: set[Symbol], kept: set[Symbol]) -> list[Loop]:
+    """One loop for the aggregates of every space; values in ``kept`` are in buffers anyway."""
     folds: dict[Space, Loop] = {}
     for sink in sweep.sinks:
         if sink.op == "aggregate":
             x = layout.value(operands(sink)[0])
             loop = folds.setdefault(layout.spaces[x], Loop(layout.spaces[x]))
             loop.sinks.append(sink)
-            _inline(x, loop, layout, needed)
-    inner = set(layout.inner)
-    waiting: set[Symbol] = set()
-    for loop in (*maps, *folds.values()):
-        own = {x for x in loop.items if x.op != "feature_sum"}
-        ends = [layout.value(s if s.op != "aggregate" else operands(s)[0]) for s in loop.sinks]
-        read = [*ends, *(a for x in loop.items for a in layout.reads(x))]
-        waiting |= {a for a in read if a in inner and a not in own}
-        waiting |= {x for x in loop.items if x.op == "feature_sum"}
-    return Schedule(maps, list(folds.values()), [x for x in layout.inner if x in waiting])
+            _inline(x, loop, layout, needed, kept)
+    return list(folds.values())
 
 
 def home(x: Symbol, layout: Layout) -> Space:
@@ -127,16 +140,16 @@ def _feeds(loop: Loop, waiting: list[Symbol], layout: Layout) -> bool:
     )
 
 
-def _inline(x: Symbol, loop: Loop, layout: Layout, needed: set[Symbol]) -> None:
+def _inline(x: Symbol, loop: Loop, layout: Layout, needed: set[Symbol], kept: set[Symbol]) -> None:
     """Add to a fold what ``x`` is computed from there, each value after its arguments."""
     if x.level != "edge" or x.op in ("input", "feature_sum") or layout.spaces[x] != loop.space:
         return
     if any(x is item for item in loop.items):
         return
-    if x in needed and not _is_cheap(x, layout):
+    if x in needed and (x in kept or not _is_cheap(x, layout)):
         return
     for a in layout.reads(x):
-        _inline(a, loop, layout, needed)
+        _inline(a, loop, layout, needed, kept)
     loop.items.append(x)
 
 
