@@ -38,11 +38,11 @@ class Run:
         constants = {x: a for i, (x, a) in enumerate(bound.items()) if i not in self.wrt}
         memory = Memory(self.setting, constants)
         extras = brought_along(self.outputs, self.inputs, self.wrt) if self.wrt else ()
-        found = evaluate(self.outputs + extras, bound, self.setting, self.values, memory)
-        self.results = found[: len(self.outputs)]
         needed: set[Symbol] = set()
         for index in range(len(self.outputs)) if self.wrt else ():
             needed |= needed_by(*derivative(self.outputs, self.inputs, self.wrt, index))
+        found = evaluate(self.outputs + extras, bound, self.setting, self.values, needed, memory)
+        self.results = found[: len(self.outputs)]
         self.values = {x: v for x, v in self.values.items() if x in needed}
 
     def adjoint(self, i: int, index: int, g: Any, args: Sequence[Any]) -> Any:
@@ -177,7 +177,9 @@ def apply(
     run.forward([as_array(v) for v in values])
     if not wrt:
         return [Tensor(y) for y in run.results]
-    return [_output(*values, run=run, index=i) for i in range(len(outputs))]
+    tensors = [_output(*values, run=run, index=i) for i in range(len(outputs))]
+    run.results = []  # the tape must not keep what its user may have dropped
+    return tensors
 
 
 @primitive
@@ -191,3 +193,4 @@ def _rule(i: int, g: Any, y: Any, *args: Any, run: Run, index: int) -> Any:
 
 defvjp(_output, each=_rule)
 _output.op.name = "message_program"  # type: ignore[attr-defined]
+_output.op.keep_output = False  # type: ignore[attr-defined]  # the rule computes from arguments and kept sums

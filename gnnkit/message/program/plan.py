@@ -63,6 +63,7 @@ class Plan:
     nodes: list[Symbol]  # everything of a level other than edge, each after its arguments
     depth: dict[Symbol, int]  # how many stages lie behind a value
     steps: list[list[Any]] = field(default_factory=list)  # of work per node, before every stage and at the end
+    later: list[frozenset[Symbol]] = field(default_factory=list)  # what is read after every stage, and at the end
 
 
 def is_sink(x: Symbol) -> bool:

@@ -5,7 +5,7 @@ Imports the plan, its engines and kernels; knows nothing of the tape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +32,17 @@ def plan_for(outputs: tuple[Symbol, ...], known: frozenset[Symbol]) -> Plan:
         plan.steps.append(steps)
         have |= {x for step in steps for x in (step.values if step.rows is None else step.rows.sinks)}
         have |= {sink for sweep in stage for sink in sweep.sinks}
+    needed = set(outputs)
+    for stage, steps in zip(reversed([*plan.stages, []]), reversed(plan.steps)):
+        plan.later.append(frozenset(needed))
+        needed |= {x for step in steps for x in _read_by(step)} | {x for sweep in stage for x in sweep.leaves}
+    plan.later.reverse()
     return plan
+
+
+def _read_by(step: Step) -> set[Symbol]:
+    found = {a for x in step.values for a in (x, *arguments(x))}
+    return found if step.rows is None else found | set(step.rows.leaves)
 
 
 def evaluate(
@@ -40,6 +50,7 @@ def evaluate(
     inputs: Mapping[Symbol, Any],
     setting: Setting,
     values: dict[Symbol, Any],
+    keep: Collection[Symbol] = (),
     remember: Callable[[Symbol, Callable[[], Any]], Any] = lambda sink, build: build(),
 ) -> list[Any]:
     """Return the arrays of ``outputs``.
@@ -51,20 +62,24 @@ def evaluate(
         Every input that the outputs depend on, in the dtype of the run.
     setting : Setting
     values : Symbol -> array
-        What is known already; everything computed per node is added.
+        What is known already. At the end it holds what ``keep`` names.
+    keep : collection of Symbol
+        Values that are wanted afterwards; all others are freed as soon as nothing reads them.
     remember : callable
         ``remember(sink, build)`` may return what an earlier run has built for a sum of constants.
     """
     plan = plan_for(tuple(outputs), frozenset(x for x in values if x.op != "input"))
     values.update(inputs)
     with np.errstate(all="ignore"):
-        for stage, steps in zip([*plan.stages, []], plan.steps):
+        for stage, steps, later in zip([*plan.stages, []], plan.steps, plan.later):
             for step in steps:
                 _run_step(step, values, setting)
             for sweep in stage:
                 for leaf in sweep.leaves:
                     node_value(leaf, values, setting)
                 _run_sweep(sweep, values, setting, remember)
+            for x in [x for x in values if x not in later and x not in keep]:
+                del values[x]
         return [_output(o, values, setting) for o in outputs]
 
 
