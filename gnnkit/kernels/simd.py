@@ -296,6 +296,17 @@ def prefetch_row(typingctx, x, row):
 
 
 @intrinsic
+def position(typingctx, indices, k):
+    """``indices[k]`` as int64, for k that is known not to be negative: numba would test for that at every edge."""
+
+    def codegen(context, builder, signature, values):
+        array = _pointer(context, builder, signature.args[0], values[0])
+        return _load_index(builder, array.data, values[1])
+
+    return types.int64(indices, types.int64), codegen
+
+
+@intrinsic
 def prefetch_line(typingctx, x, row, column):
     """Fetch the cache line of ``x[row, column]`` towards the processor."""
 

@@ -87,7 +87,7 @@ def generate(sweep: Sweep, name: str) -> Kernel:
     writer.buffers = {x: f"b{i}" for i, x in enumerate(found.buffers)}
     own_edges = any(x.level == "edge" for x in leaves) or any(s.op != "aggregate" for s in sweep.sinks)
     needs_order = sweep.side == "src" and own_edges
-    writer.edge = "order[k]" if needs_order else "k"
+    writer.edge = "simd.position(order, k)" if needs_order else "k"
     writer.packed = _narrow(leaves, writer)
     leaves = [x for x in leaves if x not in set(writer.packed)]
     _write_kernel(writer, name, found, leaves)
@@ -208,9 +208,9 @@ def _open_edges(writer: _Writer, loop: Loop, depth: int) -> int:
     w(depth + 1, "k = first + b")
     far = _far_leaves(writer, loop)
     if far:
-        w(depth + 1, "j = other[k]")
+        w(depth + 1, "j = simd.position(other, k)")
     if far - writer.fetched:
-        w(depth + 1, "jj = other[min(k + ahead, last)]")
+        w(depth + 1, "jj = simd.position(other, min(k + ahead, last))")
     return depth + 1
 
 
