@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.rules.reductions import kept_shape
@@ -122,22 +123,13 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 @primitive
 def _elu(x: Any, alpha: float) -> Any:
-    return blockwise(_elu_value, x, alpha)
-
-
-def _elu_value(x: Any, alpha: float) -> Any:
-    negative = np.expm1(np.minimum(x, 0))
-    return np.where(x > 0, x, alpha * negative) if alpha != 1 else np.maximum(x, negative)
+    return kernels.elu(x, alpha)
 
 
 def _elu_rule(g: Any, y: Any, x: Any, alpha: float) -> Any:
-    return blockwise(_elu_adjoint, g, y, alpha)
-
-
-def _elu_adjoint(g: Any, y: Any, alpha: float) -> Any:
-    if alpha == 1 and not is_tensor(y):  # min(y + 1, 1) is the slope, and far cheaper than np.where
-        return g * np.minimum(y + 1, 1)
-    return np.where(as_array(y) > 0, g, g * (y + alpha))
+    if is_tensor(g) or is_tensor(y):  # to be differentiated again
+        return np.where(as_array(y) > 0, g, g * (y + alpha))
+    return kernels.elu_adjoint(g, y, alpha)
 
 
 defvjp(_elu, _elu_rule, keep="y")

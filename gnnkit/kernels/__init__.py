@@ -19,6 +19,8 @@ from gnnkit.kernels.csr import stable_order as stable_order
 from gnnkit.kernels.csr import transpose_csr as transpose_csr
 from gnnkit.kernels.elementwise import adam_update as adam_update
 from gnnkit.kernels.elementwise import dropout as dropout
+from gnnkit.kernels.elementwise import elu as elu
+from gnnkit.kernels.elementwise import elu_adjoint as elu_adjoint
 from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_entropy
 from gnnkit.kernels.memory import keep_freed_memory as keep_freed_memory
 from gnnkit.kernels.neighbours import edge_dot as edge_dot

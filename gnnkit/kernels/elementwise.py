@@ -161,3 +161,62 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
 
     parallel_rows(chunk, len(logits), width=4 * logits.shape[1])
     return loss, probabilities
+
+
+def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
+    """``x`` where it is positive, else ``alpha * (exp(x) - 1)``.
+
+    Parameters
+    ----------
+    x : float [...]
+    alpha : float
+
+    Returns
+    -------
+    [...] of the dtype of ``x``
+
+    References
+    ----------
+    Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", ICLR
+    2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.elu(np.array([-1.0, 2.0])).round(4)
+    array([-0.6321,  2.    ])
+    """
+    x = np.asarray(x)
+    if x.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return twins.elu(x, alpha)
+    out = np.empty(x.shape, x.dtype)
+    args = (float(alpha), read_only(x).reshape(1, -1), out.reshape(1, -1))
+    parallel_rows(backend.loops("elementwise").elu, x.size, args, width=2)
+    return out
+
+
+def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
+    """Adjoint of :func:`elu` from its result: ``g`` where ``y`` is positive, else ``g * (y + alpha)``.
+
+    Parameters
+    ----------
+    g, y : float [...]
+        Adjoint of the result, and the result.
+    alpha : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.elu_adjoint(np.array([1.0, 1.0]), np.array([-0.75, 2.0]))
+    array([0.25, 1.  ])
+    """
+    g, y = np.asarray(g), np.asarray(y)
+    usual = g.dtype == y.dtype and y.dtype in FAST_FLOATS and g.shape == y.shape
+    if not usual or backend.current_backend() == "numpy":
+        return twins.elu_adjoint(g, y, alpha)
+    out = np.empty(y.shape, y.dtype)
+    args = (float(alpha), *(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
+    parallel_rows(backend.loops("elementwise").elu_adjoint, y.size, args, width=2)
+    return out

@@ -18,6 +18,7 @@ from gnnkit.message.ops import edge_softmax as edge_softmax
 from gnnkit.message.ops import gather_receivers as gather_receivers
 from gnnkit.message.ops import gather_senders as gather_senders
 from gnnkit.message.ops import neighbour_sum as neighbour_sum
+from gnnkit.message.ops import neighbour_sum_adjoint as neighbour_sum_adjoint
 from gnnkit.message.program import MessageProgram as MessageProgram
 from gnnkit.message.program import agg as agg
 from gnnkit.message.program import message_passing as message_passing

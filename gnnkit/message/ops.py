@@ -87,7 +87,8 @@ def _edge_dot(receiver_x: Any, sender_x: Any, *, topology: Topology) -> Any:
     return K.edge_dot(topology.indptr, topology.indices, receiver_x, sender_x)
 
 
-def _neighbour_sum_rule(g: Any, y: Any, x: Any, *, topology: Topology, weights: np.ndarray | None) -> Any:
+def neighbour_sum_adjoint(g: Any, *, topology: Topology, weights: np.ndarray | None) -> Any:
+    """Adjoint of a neighbour sum with constant weights: the sum over the receivers of every sender. No checks."""
     if weights is not None:
         if not is_frozen(weights):
             weights = _permute(weights, topology=topology)
@@ -114,7 +115,7 @@ def _edge_dot_senders(g: Any, y: Any, receiver_x: Any, sender_x: Any, *, topolog
     return _weighted_sum(receiver_x, _permute(g, topology=topology), topology=topology.transpose())
 
 
-defvjp(_neighbour_sum, _neighbour_sum_rule, keep="")
+defvjp(_neighbour_sum, lambda g, y, x, **constants: neighbour_sum_adjoint(g, **constants), keep="")
 defvjp(_weighted_sum, _weighted_sum_x, _weighted_sum_weights, keep="01")
 defvjp(_edge_dot, _edge_dot_receivers, _edge_dot_senders, keep="01")
 

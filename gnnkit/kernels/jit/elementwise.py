@@ -1,4 +1,4 @@
-"""Numba loops of the element-wise kernels: elements (or rows) start..stop. Imports only the preset."""
+"""Numba loops of the element-wise kernels: elements (or rows) start..stop. Imports the preset and vectors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from gnnkit.kernels import vectors as v
 from gnnkit.kernels.backend import jit
 
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -33,14 +34,14 @@ def dropout(start, stop, state, threshold, scale, x, out):
 
 
 @jit
-def adam_update(start, stop, constants, grad, param, m, v):
+def adam_update(start, stop, constants, grad, param, m, second):
     b1, one_minus_b1, b2, one_minus_b2 = constants[0], constants[1], constants[2], constants[3]
     step_size, root, eps, shrink, added = constants[4], constants[5], constants[6], constants[7], constants[8]
     for p in range(start, stop):
         gradient = grad[p] + added * param[p]
         m[p] = b1 * m[p] + one_minus_b1 * gradient
-        v[p] = b2 * v[p] + one_minus_b2 * gradient * gradient
-        param[p] = shrink * param[p] - step_size * m[p] / (math.sqrt(v[p]) / root + eps)
+        second[p] = b2 * second[p] + one_minus_b2 * gradient * gradient
+        param[p] = shrink * param[p] - step_size * m[p] / (math.sqrt(second[p]) / root + eps)
 
 
 @jit
@@ -68,3 +69,23 @@ def divide_by_row_sums(start, stop, loss, exponentials):
         loss[i] += math.log(total)
         for c in range(exponentials.shape[1]):
             exponentials[i, c] /= total
+
+
+@jit
+def elu(start, stop, alpha, x, out):
+    """Elements start..stop of one row: x where it is positive, else alpha * (exp(x) - 1)."""
+    lanes = v.lanes(out)
+    for c in range(start, stop, lanes):
+        n = min(lanes, stop - c)
+        value = v.load(x, 0, c, n)
+        v.store(out, 0, c, n, v.where(value > 0.0, value, alpha * v.expm1(value)))
+
+
+@jit
+def elu_adjoint(start, stop, alpha, g, y, out):
+    """Elements start..stop of one row: g where the result y was positive, else g * (y + alpha)."""
+    lanes = v.lanes(out)
+    for c in range(start, stop, lanes):
+        n = min(lanes, stop - c)
+        adjoint, result = v.load(g, 0, c, n), v.load(y, 0, c, n)
+        v.store(out, 0, c, n, v.where(result > 0.0, adjoint, adjoint * (result + alpha)))

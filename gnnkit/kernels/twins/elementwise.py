@@ -78,3 +78,13 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     totals = exponentials.sum(axis=1, keepdims=True)
     chosen = np.take_along_axis(logits, labels.reshape(-1, 1), axis=1)
     return (np.log(totals) + (top - chosen))[:, 0], exponentials / totals
+
+
+def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
+    x = np.asarray(x)
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))).astype(x.dtype, copy=False)
+
+
+def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
+    g, y = np.asarray(g), np.asarray(y)
+    return np.where(y > 0, g, g * (y + alpha)).astype(g.dtype, copy=False)

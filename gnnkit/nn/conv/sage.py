@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.autodiff import Tensor
+from gnnkit import kernels as K
+from gnnkit.autodiff import Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import InvalidArgumentError, unknown_name
-from gnnkit.graph import Graph
-from gnnkit.message import agg, aggregate, message_program, neighbour_sum
+from gnnkit.graph import Graph, Topology
+from gnnkit.message import agg, aggregate, message_program, neighbour_sum, neighbour_sum_adjoint
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, mean_weights
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
@@ -26,6 +27,31 @@ REDUCERS = ("mean", "max", "sum")
 @message_program
 def _largest(src: Any) -> Any:
     return agg.max(src.x)
+
+
+@primitive
+def _own_and_summed(both: Any, *, topology: Topology, weights: Any) -> Any:
+    """``own_i + sum_j w_ij other_j`` of the left and right halves of ``both`` [num_nodes, 2 * channels]."""
+    half = both.shape[1] // 2
+    out = K.neighbour_sum(topology.indptr, topology.indices, np.ascontiguousarray(both[:, half:]), weights)
+    K.add_in_place(out, both[:, :half])
+    return out
+
+
+def _own_and_summed_rule(g: Any, y: Any, both: Any, *, topology: Topology, weights: Any) -> Any:
+    summed = neighbour_sum_adjoint(g, topology=topology, weights=weights)
+    if is_tensor(g):
+        return np.concatenate([g, summed], axis=1)
+    out = np.empty(both.shape, g.dtype)
+
+    def fill(start: int, stop: int) -> None:
+        np.concatenate([g[start:stop], summed[start:stop]], axis=1, out=out[start:stop])
+
+    K.parallel_rows(fill, len(out), width=out.shape[1])
+    return out
+
+
+defvjp(_own_and_summed, _own_and_summed_rule, keep="")
 
 
 class _TwoWeights(Convolution):
@@ -49,8 +75,10 @@ class _TwoWeights(Convolution):
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         weights = self.weights(graph, self.own_weight.dtype)
+        if self.reducer != "max" and weights is None:
+            return add_bias(self._in_one_product(graph, x), self.bias)
         own = add_bias(x @ self.own_weight, self.bias)
-        # The maximum is not linear: it has to come before the product.
+        # The maximum is not linear: it comes before the product.
         if self.reducer != "max" and not aggregates_first(x, self.out_channels):
             return add_into(own, self._reduced(graph, x @ self.neighbour_weight, weights))
 
@@ -59,6 +87,19 @@ class _TwoWeights(Convolution):
 
         neighbours = reduced() if weights is not None else aggregate_input(graph, self.reducer, x, reduced)
         return add_into(own, neighbours @ self.neighbour_weight)
+
+    def _in_one_product(self, graph: Graph, x: Any) -> Tensor:
+        """Own and aggregated features, both multiplied at once: a product reads the larger factor once."""
+        if aggregates_first(x, self.out_channels):
+
+            def joined() -> Tensor:
+                return np.concatenate([x, self._reduced(graph, x, None)], axis=1)  # type: ignore[return-value]
+
+            both = aggregate_input(graph, ("own and", self.reducer), x, joined)
+            return both @ np.concatenate([self.own_weight, self.neighbour_weight])
+        both = x @ np.concatenate([self.own_weight, self.neighbour_weight], axis=1)
+        mean = mean_weights(graph.topology, both.dtype) if self.reducer == "mean" else None
+        return _own_and_summed(both, topology=graph.topology, weights=mean)
 
     def _reduced(self, graph: Graph, x: Any, weights: Any) -> Tensor:
         topology = graph.topology
