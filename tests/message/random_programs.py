@@ -15,7 +15,7 @@ import gnnkit as gk
 
 MARGIN = 2e-2  # how far from a kink, or from one another, values keep
 LARGEST = 20.0  # what grows beyond it goes through tanh
-WIDEST = 24  # features
+WIDEST = 30  # features
 
 SMOOTH = [
     "np.tanh({a})", "gk.sigmoid({a})", "gk.softplus({a})", "np.sin({a})", "np.square({a})", "gk.gelu({a})", "-{a}",
@@ -96,6 +96,9 @@ def make_graph(kind, rng):
         sizes = rng.integers(1, 4, 3)
         parts = [gk.from_edges(*rng.integers(0, k, (2, int(rng.integers(0, 2 * k)))), num_nodes=int(k)) for k in sizes]
         return gk.batch(parts)
+    if kind == "crowd":  # more edges into one receiver than a kernel works through together
+        receivers = np.where(rng.random(60) < 0.7, 1, rng.integers(0, 5, 60))
+        return gk.Topology.from_edges(rng.integers(0, 6, 60), receivers, num_nodes=7)
     senders, receivers = rng.integers(0, n, (2, 2 * n if kind == "dense" else n))
     if kind == "hub":
         receivers[: n - 1] = 0
@@ -286,5 +289,6 @@ def programs(draw, *, smooth=False, statements=12):
 
 def numbered(number, *, smooth=False, statements=12):
     """The program of that number: for tests that can afford a few, which should not be the simplest."""
-    kind = KINDS[number % 6]  # with edges
-    return program(number, kind, heads=1 + number % 3, channels=1 + number % 4, statements=statements, smooth=smooth)
+    kind = ["crowd", *KINDS[:6]][number % 7]  # all with edges
+    heads, channels = (2, 11) if kind == "crowd" else (1 + number % 3, 1 + number % 4)
+    return program(number, kind, heads=heads, channels=channels, statements=statements, smooth=smooth)

@@ -140,12 +140,12 @@ def kernels(monkeypatch):
     monkeypatch.setattr(fused, "SMALL", 0)
 
 
-@numbers(10)
+@numbers(8)
 def test_values_with_kernels(number, kernels):
     check_values(grammar.numbered(number), [np.float64])
 
 
-@numbers(6)
+@numbers(8)
 def test_gradients_with_kernels(number, kernels):
     check_gradients(grammar.numbered(number, statements=7))
 
@@ -194,4 +194,4 @@ def test_second_derivatives_with_numpy(example):
 
 @numbers(2)
 def test_second_derivatives_with_kernels(number, kernels):
-    check_second(grammar.numbered(number, smooth=True, statements=4))
+    check_second(grammar.numbered(number, smooth=True, statements=3))
