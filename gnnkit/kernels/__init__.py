@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from gnnkit.kernels.arrays import empty as empty
 from gnnkit.kernels.backend import current_backend as current_backend
 from gnnkit.kernels.backend import jit as jit
 from gnnkit.kernels.backend import numba_is_usable as numba_is_usable

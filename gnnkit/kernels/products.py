@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.kernels.arrays import FAST_FLOATS
+from gnnkit.kernels.arrays import FAST_FLOATS, empty
 from gnnkit.kernels.parallel import run_chunks
 
 # Multiplications from which BLAS may use several threads (OpenBLAS: 2**18): smaller products are left to it whole.
@@ -139,13 +139,13 @@ def _step(work: int, length: int) -> int:
 
 
 def _cut_rows(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
-    out = np.empty((len(a), b.shape[1]), a.dtype)
+    out = empty((len(a), b.shape[1]), a.dtype)
     run_chunks(lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), [*range(0, len(a), step), len(a)])
     return out
 
 
 def _cut_columns(a: NDArray[Any], b: NDArray[Any], step: int) -> NDArray[Any]:
-    out = np.empty((len(a), b.shape[1]), a.dtype)
+    out = empty((len(a), b.shape[1]), a.dtype)
     bounds = [*range(0, b.shape[1], step), b.shape[1]]
     run_chunks(lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), bounds)
     return out

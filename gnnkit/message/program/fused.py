@@ -32,8 +32,7 @@ from gnnkit.message.program.symbols import Symbol
 SMALL = 1 << 15
 # With features larger than this (a typical second-level cache) the rows to come are fetched ahead of their use.
 PREFETCH_BYTES = 1 << 20
-PREFETCH_EDGES = 12
-CACHE_LINE = 64
+PREFETCH_EDGES = 24
 
 
 def kernel_of(sweep: Sweep) -> Kernel | Unfit:
@@ -64,7 +63,7 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     indptr = topology.indptr if sweep.level == "edge" else _blocks_of_rows(setting.count(sweep.level))
     order = setting.topology.transpose_permutation if kernel.needs_order else indptr
     leaves = [_rows(values[x], x, setting) for x in kernel.leaves]
-    out = {s: np.empty((setting.count(s.level), *s.shape), setting.dtype) for s in kernel.sinks}
+    out = {s: K.empty((setting.count(s.level), *s.shape), setting.dtype) for s in kernel.sinks}
     outs = [array.reshape(len(array), s.size) for s, array in out.items()]
     if all(array.size == 0 for array in outs):
         return out
@@ -82,10 +81,7 @@ def _side_by_side(parts: list[np.ndarray], setting: Setting) -> np.ndarray:
     """Narrow matrices as one, whose rows take as few cache lines as they can."""
     width = sum(part.shape[1] for part in parts)
     stride = 1 << max(width - 1, 0).bit_length()
-    line = CACHE_LINE // setting.dtype.itemsize
-    memory = np.empty(len(parts[0]) * stride + line, setting.dtype)
-    skip = -memory.ctypes.data % CACHE_LINE // setting.dtype.itemsize
-    matrix = memory[skip : skip + len(parts[0]) * stride].reshape(len(parts[0]), stride)
+    matrix = K.empty((len(parts[0]), stride), setting.dtype)
     start = 0
     for part in parts:
         matrix[:, start : start + part.shape[1]] = part
