@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import FAST_FLOATS, read_only
-from gnnkit.kernels.blocks import BLOCK
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import elementwise as twins
 
@@ -149,18 +148,36 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     if logits.dtype not in FAST_FLOATS or logits.size == 0 or backend.current_backend() == "numpy":
         return twins.softmax_cross_entropy(logits, labels)
     loss, probabilities = np.empty(len(logits), logits.dtype), np.empty(logits.shape, logits.dtype)
-    logits, loops, step = read_only(logits), backend.loops("elementwise"), max(1, BLOCK // logits.shape[1])
-
-    def chunk(start: int, stop: int) -> None:
-        # blocks that fit a cache: loops and numpy's exp, much faster than a compiled loop's, take turns on each
-        for a in range(start, stop, step):
-            b = min(a + step, stop)
-            loops.subtract_row_top(a, b, logits, labels, loss, probabilities)
-            np.exp(probabilities[a:b], out=probabilities[a:b])
-            loops.divide_by_row_sums(a, b, loss, probabilities)
-
-    parallel_rows(chunk, len(logits), width=4 * logits.shape[1])
+    args = (read_only(logits), labels, loss, probabilities)
+    parallel_rows(backend.loops("elementwise").softmax_cross_entropy, len(logits), args, width=4 * logits.shape[1])
     return loss, probabilities
+
+
+def cross_entropy_adjoint(g: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> NDArray[Any]:
+    """Adjoint of :func:`softmax_cross_entropy` by the logits, from its probabilities.
+
+    Parameters
+    ----------
+    g : float [num_rows]
+        Adjoint of the losses.
+    labels : int [num_rows]
+    probabilities : float [num_rows, num_classes]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.cross_entropy_adjoint(np.array([2.0]), np.array([1]), np.array([[0.25, 0.75]]))
+    array([[ 0.5, -0.5]])
+    """
+    g, probabilities, labels = np.asarray(g), np.asarray(probabilities), read_only(labels, np.int64)
+    usual = g.dtype == probabilities.dtype and g.dtype in FAST_FLOATS and probabilities.size > 0
+    if not usual or backend.current_backend() == "numpy":
+        return twins.cross_entropy_adjoint(g, labels, probabilities)
+    out = np.empty(probabilities.shape, probabilities.dtype)
+    args = (read_only(g), labels, read_only(probabilities), out)
+    parallel_rows(backend.loops("elementwise").cross_entropy_adjoint, len(out), args, width=2 * out.shape[1])
+    return out
 
 
 def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:

@@ -45,30 +45,43 @@ def adam_update(start, stop, constants, grad, param, m, second):
 
 
 @jit
-def subtract_row_top(start, stop, logits, labels, loss, shifted):
-    """Rows start..stop less their largest logit (0 where that is infinite); overwrites shifted and loss."""
+def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
+    """Rows start..stop: their softmax, and minus the logarithm of what it gives to the label."""
+    lanes, width = v.lanes(logits), logits.shape[1]
     for i in range(start, stop):
-        top = logits[i, 0]
-        for c in range(1, logits.shape[1]):
-            if logits[i, c] > top or logits[i, c] != logits[i, c]:
-                top = logits[i, c]
-        if math.isinf(top):
-            top = logits.dtype.type(0)
-        for c in range(logits.shape[1]):
-            shifted[i, c] = logits[i, c] - top
-        loss[i] = -shifted[i, labels[i]]
+        top = _row_top(logits, i)
+        sums = v.zeros(logits)
+        for c in range(0, width, lanes):
+            n = min(lanes, width - c)
+            exponentials = v.exp(v.load(logits, i, c, n) - top)
+            sums = sums + v.first(exponentials, n)
+            v.store(probabilities, i, c, n, exponentials)
+        total = v.total(sums, lanes)
+        loss[i] = math.log(total) - (logits[i, labels[i]] - top)
+        for c in range(0, width, lanes):
+            n = min(lanes, width - c)
+            v.store(probabilities, i, c, n, v.load(probabilities, i, c, n) / total)
 
 
 @jit
-def divide_by_row_sums(start, stop, loss, exponentials):
-    """Make rows start..stop sum to 1 in place; adds the logarithm of the sums to loss."""
+def _row_top(logits, i):
+    """The largest logit of a row, 0 where it is infinite, NaN where one is."""
+    top = logits[i, 0]
+    for c in range(1, logits.shape[1]):
+        if logits[i, c] > top or logits[i, c] != logits[i, c]:
+            top = logits[i, c]
+    return logits.dtype.type(0) if math.isinf(top) else top
+
+
+@jit
+def cross_entropy_adjoint(start, stop, g, labels, probabilities, out):
+    """Rows start..stop of ``g * (probabilities - one-hot labels)``."""
+    lanes, width = v.lanes(out), out.shape[1]
     for i in range(start, stop):
-        total = exponentials.dtype.type(0)
-        for c in range(exponentials.shape[1]):
-            total += exponentials[i, c]
-        loss[i] += math.log(total)
-        for c in range(exponentials.shape[1]):
-            exponentials[i, c] /= total
+        for c in range(0, width, lanes):
+            n = min(lanes, width - c)
+            v.store(out, i, c, n, v.load(probabilities, i, c, n) * g[i])
+        out[i, labels[i]] = (probabilities[i, labels[i]] - out.dtype.type(1)) * g[i]
 
 
 @jit

@@ -88,3 +88,10 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
 def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     g, y = np.asarray(g), np.asarray(y)
     return np.where(y > 0, g, g * (y + alpha)).astype(g.dtype, copy=False)
+
+
+def cross_entropy_adjoint(g: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> NDArray[Any]:
+    g, labels, probabilities = np.asarray(g), np.asarray(labels), np.asarray(probabilities)
+    hits = np.zeros_like(probabilities)
+    hits[np.arange(len(labels)), labels] = 1
+    return g[:, None] * (probabilities - hits)
