@@ -100,10 +100,9 @@ def main() -> None:
                 floor = epoch_floor(model, *counts, channels)
                 rows = [[s, f"{v['ms']:.1f}", f"{v['ms'] / ours:.2f}", v["peak_mb"]] for s, v in found.items()]
                 print(f"\n{model}, training epoch\n{table(['side', 'ms', 'times ours', 'peak MB'], rows)}", flush=True)
-                if floor is not None:
-                    total = sum(floor.values())
-                    parts = ", ".join(f"{part} {ms:.1f}" for part, ms in floor.items())
-                    print(f"floor {total:.1f} ms ({parts}); gnnkit / floor {ours / total:.2f}", flush=True)
+                total = sum(floor.values())
+                parts = ", ".join(f"{part} {ms:.1f}" for part, ms in floor.items())
+                print(f"floor {total:.1f} ms ({parts}); gnnkit / floor {ours / total:.2f}", flush=True)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "epochs": results}, indent=2) + "\n", encoding="utf-8")
 
