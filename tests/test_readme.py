@@ -27,8 +27,10 @@ def test_the_python_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     numbers = [float(line) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"0\.\d+", line)]
     assert len(numbers) == 2 and min(numbers) > 0.75  # the club of the karate club, and the topics of Cora
     assert (tmp_path / "model.safetensors").is_file()
-    own = names["MeanOfNeighbours"](3, rng=0)  # type: ignore[operator]
-    assert own(gk.path(3).replace(x=np.eye(3, dtype="float32"))).x.shape == (3, 3)
+    own = names["GatedConv"]  # the layer of one's own, and its model file
+    assert own(3, 4)(gk.path(3).replace(x=np.eye(3, dtype="float32"))).x.shape == (3, 4)  # type: ignore[operator]
+    loaded = gk.nn.load_model("model.safetensors", classes=[own])
+    assert isinstance(loaded[1], own)  # type: ignore[arg-type,index]
 
 
 def test_every_gnnkit_command_and_option_exists():
