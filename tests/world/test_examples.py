@@ -59,6 +59,16 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ],
         ["typed_graph.png"],
     ),
+    "message_program": (
+        ["--heads", "2", "--channels", "4"],
+        [
+            "difference from a loop",
+            "MessageProgram(gated_attention(src, dst, edge)) on",
+            "gradient of edge.score",
+            "np.where(",
+        ],
+        [],
+    ),
     "citation_table": (
         ["--models", "sgc", "--datasets", "cora", "--seeds", "1", "--epochs", "3", "--jobs", "1"],
         ["| sgc | cora |", "Protocols"],
@@ -124,6 +134,9 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
     assert layer["gradient error"] < 1e-8 and layer["equivariance error"] < 1e-12
     club = load("karate").main(["--seeds", "3", "--out", str(tmp_path)])
     assert club["label propagation"] > 0.9 and club["gcn"] > 0.85
+    program = load("message_program").main(["--heads", "2", "--channels", "4"])
+    assert program["difference from a loop"] < 1e-12
+    assert max(program["gradient error"], program["second gradient error"]) < 1e-7
     women = load("typed_graph").main(["--seeds", "3", "--out", str(tmp_path)])
     assert women["accuracy"] > 0.95 and women["together"] == 1.0
 
@@ -136,6 +149,7 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
         ("message_passing", ["--length", "2"]),
         ("backpropagation", ["--hidden", "0"]),
         ("own_layer", ["--epochs", "0"]),
+        ("message_program", ["--heads", "0"]),
         ("deep_residual", ["--depths", "1"]),
     ],
 )
