@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,14 @@ def test_links_lead_somewhere() -> None:
     for page in sorted((ROOT / "docs").glob("*.md")):
         links = [x for x in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")) if "://" not in x]
         assert [x for x in links if not (page.parent / x).exists()] == [], page.name
+
+
+def test_benchmarks_are_listed_and_teach() -> None:
+    folder = ROOT / "tests" / "bench"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    scripts = sorted(folder.glob("bench_*.py"))
+    assert scripts and [x.name for x in scripts if f"`{x.name}`" not in listed] == []
+    shown = subprocess.run(
+        [sys.executable, str(folder / "bench_programs.py"), "--help"], capture_output=True, text=True
+    )
+    assert shown.returncode == 0 and "one sweep over the edges per direction" in shown.stdout
