@@ -106,6 +106,13 @@ def _rows(value: Any, x: Symbol, setting: Setting) -> np.ndarray:
     return view
 
 
+def compiler_errors() -> type[Exception]:
+    """What numba raises for code that it cannot compile."""
+    from numba.core.errors import NumbaError
+
+    return NumbaError
+
+
 # --- files and compilation --------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ Imports the plan, its engines and kernels; knows nothing of the tape.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.message.program import chunks, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
+from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.nodes import Step, node_steps
 from gnnkit.message.program.plan import Plan, Sweep, arguments, is_leaf, make_plan
 from gnnkit.message.program.setting import Setting
@@ -93,8 +95,10 @@ def _run_step(step: Step, values: dict[Symbol, Any], setting: Setting) -> None:
     if rows is not None and fused.uses_kernel(rows, setting):
         for leaf in rows.leaves:
             node_value(leaf, values, setting)
-        values.update(fused.run_kernel(rows, values, setting))
-        return
+        found = _run_kernel(rows, values, setting)
+        if found is not None:
+            values.update(found)
+            return
     for x in step.values:
         node_value(x, values, setting)
 
@@ -124,9 +128,20 @@ def resolved(sweep: Sweep) -> tuple[dict[Symbol, patterns.Direct], Sweep | None]
 
 def run_engine(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """The generated kernel of a sweep where there is one, else chunks."""
-    if fused.uses_kernel(sweep, setting):
+    found = _run_kernel(sweep, values, setting)
+    return chunks.run_sweep(sweep, values, setting) if found is None else found
+
+
+def _run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any] | None:
+    if not fused.uses_kernel(sweep, setting):
+        return None
+    try:
         return fused.run_kernel(sweep, values, setting)
-    return chunks.run_sweep(sweep, values, setting)
+    except fused.compiler_errors() as error:
+        sweep.kernel = Unfit(f"numba could not compile its kernel ({type(error).__name__})")
+        text = f"gnnkit computes a part of a message program with numpy: {sweep.kernel}. Please report it."
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        return None
 
 
 def node_value(x: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:

@@ -1,0 +1,154 @@
+"""How a generated kernel spells values: names, positions in rows, reads, and the expression of every operation.
+
+Imports the layout, the schedule and symbols.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from gnnkit.message.program.layout import Layout, Space, Unfit
+from gnnkit.message.program.plan import Sweep, operands
+from gnnkit.message.program.schedule import Loop
+from gnnkit.message.program.symbols import BOOL, Symbol
+
+EXPRESSIONS = {
+    "add": "({0} + {1})", "subtract": "({0} - {1})", "multiply": "({0} * {1})", "divide": "({0} / {1})",
+    "negative": "(-{0})", "reciprocal": "(1.0 / {0})", "square": "({0} * {0})", "relu": "v.maximum({0}, 0.0)",
+    "absolute": "v.abs({0})", "isnan": "v.is_nan({0})", "isfinite": "v.is_finite({0})",
+    "less": "({0} < {1})", "less_equal": "({0} <= {1})", "greater": "({0} > {1})", "greater_equal": "({0} >= {1})",
+    "equal": "({0} == {1})", "not_equal": "({0} != {1})",
+    "logical_and": "({0} & {1})", "logical_or": "({0} | {1})", "logical_not": "(~{0})",
+}  # fmt: skip
+POWERS = {3.0: "({0} * {0} * {0})", 4.0: "(({0} * {0}) * ({0} * {0}))", 0.5: "v.sqrt({0})", -1.0: "(1.0 / {0})"}
+POWERS |= {-2.0: "(1.0 / ({0} * {0}))", -0.5: "(1.0 / v.sqrt({0}))", 1.0: "{0}", 2.0: "({0} * {0})"}
+
+
+@dataclass
+class Writer:
+    """Lines of source and the names of values."""
+
+    sweep: Sweep
+    layout: Layout
+    edge: str = "k"  # the edge that position k of the sweep stands for
+    names: dict[Symbol, str] = field(default_factory=dict)
+    outs: dict[Symbol, str] = field(default_factory=dict)
+    buffers: dict[Symbol, str] = field(default_factory=dict)
+    packed: list[Symbol] = field(default_factory=list)
+    fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
+    lines: list[str] = field(default_factory=list)
+
+    def write(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+
+def leaf_name(x: Symbol, writer: Writer) -> str:
+    base = (
+        "_".join(str(part) for part in x.info[:2])
+        if x.op == "input"
+        else f"{x.level}_{x.info if x.op == 'call' else x.op}"
+    )
+    base = re.sub(r"\W", "_", base)
+    taken = set(writer.names.values())
+    return next(n for n in (base, *(f"{base}_{i}" for i in range(2, 1000))) if n not in taken)
+
+
+def number_text(value: float) -> str:
+    return f"({value!r})" if value < 0 or math.isnan(value) else repr(value)
+
+
+def volume(space: Space) -> str:
+    return " * ".join(f"d{d}" for d in space) or "1"
+
+
+def position(of: Space, within: Space) -> str:
+    """Where in a row of a value of space ``of`` the current features of a loop over ``within`` begin."""
+    if not of:
+        return "0"
+    if of == within:
+        return "c" if len(of) == 1 else f"a * d{of[1]} + c"
+    return "a" if of[0] == within[0] and len(within) == 2 else "c"
+
+
+def count_of(space: Space) -> str:
+    return "n" if space else "1"
+
+
+def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
+    """The leaves of the nodes at the other end of the edges that a loop reads."""
+    if writer.sweep.level != "edge":
+        return set()
+    layout = writer.layout
+    read = [a for x in loop.items for a in layout.reads(x)] + [layout.value(operands(s)[0]) for s in loop.sinks]
+    far = "src" if writer.sweep.side == "dst" else "dst"
+    return {a for a in read if a.level == far}
+
+
+class Reader:
+    """How a loop reads a value: computed here, a leaf, or a buffer."""
+
+    def __init__(self, writer: Writer, loop: Loop, depth: int) -> None:
+        self.writer, self.loop, self.depth = writer, loop, depth
+        self.known: dict[Symbol, str] = {}
+        self.packed = set(writer.packed)
+
+    def read(self, x: Symbol) -> str:
+        if x in self.known:
+            return self.known[x]
+        if x.op == "number":
+            return self.writer.names[x]
+        matrix, row = self._place(x)
+        of, within = self.writer.layout.spaces[x], self.loop.space
+        if not set(of) <= set(within):
+            raise Unfit("a value that is broadcast along an axis it does not have")
+        place = position(of, within)
+        if x in self.packed:
+            place = f"at_{self.writer.names[x]} + {place}"
+        if of and of[-1] == within[-1]:
+            whole = x in self.writer.buffers and len(of) == 1
+            text = f"v.load({matrix}, {row}, {place}, {'lanes' if whole else 'n'})"
+        else:
+            text = f"v.splat({matrix}, {row}, {place})"
+        name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
+        if row == "j" and x not in self.writer.fetched:  # by the first loop that reads it, evenly over its work
+            self.writer.fetched.add(x)
+            self.writer.write(self.depth, f"simd.prefetch_line({matrix}, jj, {place})")
+        self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
+        self.known[x] = name
+        return name
+
+    def _place(self, x: Symbol) -> tuple[str, str]:
+        if x in self.writer.buffers:
+            return self.writer.buffers[x], "b"
+        name = self.writer.names[x]
+        if x.level == "const":
+            return name, "0"
+        if x in self.packed:
+            return "packed", "j"
+        if x.level == self.writer.sweep.level:
+            return name, self.writer.edge
+        return name, "i" if (x.level == "src") == (self.writer.sweep.side == "src") else "j"
+
+
+def expression(x: Symbol, reader: Reader) -> str:
+    """Source of one value."""
+    values = [reader.read(a) for a in reader.writer.layout.reads(x)]
+    if x.op in ("stop", "custom", "reshape", "broadcast_to"):
+        return vector(values[0], x.args[0])
+    if x.op == "cast":
+        return f"v.number({values[0]}, like)"
+    if x.op == "guard":
+        return f"v.where({values[1]} > 0.0, {vector(values[0], x.args[0])}, {number_text(x.info[1])})"
+    if x.info == "power" and x.args[1].op == "number" and x.args[1].info in POWERS:
+        return POWERS[x.args[1].info].format(values[0])
+    if all(a.op == "number" for a in x.args[1 if x.info == "where" else 0 :]):
+        values[-1] = vector(values[-1], x.args[-1])
+    if x.info in EXPRESSIONS:
+        return EXPRESSIONS[x.info].format(*values)
+    return f"v.{x.info}({', '.join(values)})"
+
+
+def vector(value: str, x: Symbol) -> str:
+    return f"v.constant(like, {value})" if x.op == "number" else value
