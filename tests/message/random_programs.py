@@ -4,7 +4,6 @@ interpreter to keep what it writes finite, and away from kinks where a finite di
 
 from __future__ import annotations
 
-import random
 import re
 
 import naive_programs as naive
@@ -136,7 +135,7 @@ class Writer:
     """Writes a program line by line, and computes along with the naive interpreter."""
 
     def __init__(self, seed, example, smooth):
-        self.random, self.example, self.smooth = random.Random(seed), example, smooth
+        self.random, self.example, self.smooth = np.random.default_rng([seed, 1]), example, smooth
         self.rng = np.random.default_rng(seed)
         self.edges = naive.edges_of(example.graph)
         self.gk = naive.gk_for(self.edges)
@@ -146,6 +145,12 @@ class Writer:
             for name, array in members.items():
                 if array.dtype.kind == "f":
                     self.values[f"{namespace}.{name}"] = getattr(self.fields[namespace], name)
+
+    def choose(self, items):
+        return items[int(self.random.integers(len(items)))]
+
+    def some(self, items, count):
+        return [items[i] for i in self.random.permutation(len(items))[:count]]
 
     def refresh(self):
         self.fields = naive.fields_for(self.edges, self.example.given)
@@ -157,7 +162,7 @@ class Writer:
     def pick(self, *, recent=False):
         names = list(self.values)
         made = [n for n in names if "." not in n]
-        return self.random.choice(made[-3:] if made and (recent or self.random.randint(0, 2)) else names)
+        return self.choose(made[-3:] if made and (recent or self.random.integers(0, 3)) else names)
 
     def write(self, text):
         """Keep the value of ``text`` under a new name, if it is finite and small."""
@@ -184,20 +189,20 @@ class Writer:
     def statement(self):
         a, b, c = self.pick(recent=True), self.pick(), self.pick()
         names = {"a": a, "b": b, "c": c}
-        kind = self.random.choice(["easy", "kinked", "binary", "binary", "choice", "shape", "linear", "agg", "agg"])
+        kind = self.choose(["easy", "kinked", "binary", "binary", "choice", "shape", "linear", "agg", "agg"])
         if kind in ("kinked", "choice") and self.smooth:
             kind = "easy"
         return getattr(self, kind)(names)
 
     def easy(self, names):
-        return self.write(self.random.choice(SMOOTH).format(**names))
+        return self.write(self.choose(SMOOTH).format(**names))
 
     def kinked(self, names):
-        text, at = self.random.choice(KINKED)
+        text, at = self.choose(KINKED)
         return self.write(text.format(**names)) if self.far(f"{names['a']} - {at}") else None
 
     def binary(self, names):
-        return self.write(self.random.choice(BINARY).format(**names))
+        return self.write(self.choose(BINARY).format(**names))
 
     def choice(self, names):
         try:
@@ -205,35 +210,35 @@ class Writer:
                 return None
         except ValueError:
             return None
-        return self.write(self.random.choice(CHOICES).format(**names))
+        return self.write(self.choose(CHOICES).format(**names))
 
     def shape(self, names):
         if not self.values[names["a"]].like.ndim:
             return None
-        return self.write(self.random.choice(SHAPES).format(**names))
+        return self.write(self.choose(SHAPES).format(**names))
 
     def linear(self, names):
         """A product with a shared matrix, with a matrix of every edge, or with a vector."""
         value = self.values[names["a"]]
         if not value.like.ndim:
             return None
-        width, out = value.like.shape[-1], self.random.randint(1, 3)
-        namespace = self.random.choice(["params", "params", "params", "edge", "src"])
-        shape = (width,) if self.random.randint(0, 4) == 0 else (width, out)
+        width, out = value.like.shape[-1], self.random.integers(1, 4)
+        namespace = self.choose(["params", "params", "params", "edge", "src"])
+        shape = (width,) if self.random.integers(0, 5) == 0 else (width, out)
         rows = () if namespace == "params" else (self.edges.count(namespace),)
         name = f"w{len(self.example.lines)}"
         self.example.given[namespace][name] = self.rng.normal(0, 0.7, (*rows, *shape))
         self.refresh()
         left = names["a"]
-        if value.like.ndim == 1 and self.random.randint(0, 2) == 0:
+        if value.like.ndim == 1 and self.random.integers(0, 3) == 0:
             left = f"np.concatenate([{names['a']}, {names['a']} * 0.5])[{width}:]"
         return self.write(f"{left} @ {namespace}.{name}")
 
     def agg(self, names):
-        reducer = self.random.choice(REDUCTIONS)
+        reducer = self.choose(REDUCTIONS)
         if self.smooth and reducer in NOT_SMOOTH:
             reducer = "sum"
-        to = self.random.choice(["receivers", "receivers", "receivers", "senders", "graphs"])
+        to = self.choose(["receivers", "receivers", "receivers", "senders", "graphs"])
         side = "" if to == "receivers" else f', to="{to}"'
         a = names["a"]
         if reducer in ("max", "min") and not self.apart(a, to):
@@ -242,7 +247,7 @@ class Writer:
             return None
         if reducer == "logsumexp":  # -inf without edges
             return self.write(f"np.where(agg.degree({side[2:]}) > 0, agg.logsumexp({a}{side}), 0.0)")
-        if reducer == "mean" and self.random.randint(0, 3) == 0:
+        if reducer == "mean" and self.random.integers(0, 4) == 0:
             return self.write(f"agg.sum({a}{side}) / (1.0 + agg.degree({side[2:]}))")
         return self.write(f"agg.{reducer}({a}{side})")
 
@@ -263,14 +268,14 @@ def program(seed, kind, *, heads, channels, statements, smooth=False):
     rng = np.random.default_rng(seed)
     example = Example(*fields(rng, make_graph(kind, rng), heads, channels))
     writer = Writer(seed, example, smooth)
-    writer.write("{} * {}".format(*writer.random.sample(["src.x", "dst.x", "edge.s", "src.h", "dst.v"], 2)))
+    writer.write("{} * {}".format(*writer.some(["src.x", "dst.x", "edge.s", "src.h", "dst.v"], 2)))
     for _ in range(4 * statements):
         if len(example.lines) < statements:
             writer.statement()
     last = writer.pick(recent=True)
     example.lines.append(f"out = agg.sum({last})")
     unread = [n for n in writer.values if "." not in n and n != last and not example.reads(n)]
-    example.outputs += ["out", *writer.random.sample(unread, min(len(unread), 3))]
+    example.outputs += ["out", *writer.some(unread, min(len(unread), 3))]
     return example
 
 

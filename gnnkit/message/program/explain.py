@@ -134,13 +134,12 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
     item, edges = setting.dtype.itemsize, setting.topology.num_edges
     steps = []
     for sink in direct:
-        rows = setting.count(sink.info[1])
+        rows = setting.count(sink.level)
         moved = edges * (sink.size * item + 4) + rows * sink.size * item
         made = rows * sink.size * item
-        steps.append(
-            Step("neighbour sum", ROWS[sink.info[1]], f"{describe(sink)} {list(sink.shape)}", "kernel",
-                 2.0 * edges * sink.size, moved, made)
-        )  # fmt: skip
+        what = "neighbour sum" if sink.op == "aggregate" else "dot products"
+        gives = f"{describe(sink)} {list(sink.shape)}"
+        steps.append(Step(what, ROWS[sink.level], gives, "kernel", 2.0 * edges * sink.size, moved, made))
         _remember(sink, made, result)
     if rest is None:
         return steps

@@ -20,8 +20,10 @@ Direct = Callable[[dict[Symbol, Any], Setting], Any]
 
 
 def match(sink: Symbol) -> Direct | None:
-    """The ready-made way to compute a sum over edges, if there is one."""
-    if sink.op != "aggregate" or sink.info[0] != "sum" or sink.info[1] == "graph":
+    """The ready-made way to compute a sink, if there is one."""
+    if sink.op != "aggregate":
+        return _match_dot(sink)
+    if sink.info[0] != "sum" or sink.info[1] == "graph":
         return None
     to, message = sink.info[1], sink.args[0]
     other = "src" if to == "dst" else "dst"
@@ -32,6 +34,23 @@ def match(sink: Symbol) -> Direct | None:
             if rows.level == other and weight.op == "input" and weight.level == "edge" and _is_weight(weight, rows):
                 return partial(_neighbour_sum, sink, rows, weight)
     return None
+
+
+def _match_dot(sink: Symbol) -> Direct | None:
+    """The dot product of the features of both ends, for every edge."""
+    x = sink.args[0] if sink.op == "reshape" else sink
+    if x.op != "feature_sum" or x.size != 1 or x.args[0].op != "call" or x.args[0].info != "multiply":
+        return None
+    for mine, theirs in (x.args[0].args, x.args[0].args[::-1]):
+        if mine.level == "dst" and theirs.level == "src" and mine.shape == theirs.shape:
+            return partial(_edge_dot, sink, mine, theirs)
+    return None
+
+
+def _edge_dot(sink: Symbol, mine: Symbol, theirs: Symbol, values: dict[Symbol, Any], setting: Setting) -> Any:
+    t = setting.topology
+    rows = (np.ascontiguousarray(values[x]).reshape(setting.count(x.level), x.size) for x in (mine, theirs))
+    return K.edge_dot(t.indptr, t.indices, *rows).reshape(t.num_edges, *sink.shape)
 
 
 def _is_weight(weight: Symbol, rows: Symbol) -> bool:

@@ -92,6 +92,7 @@ def make_plan(outputs: Sequence[Symbol], known: Iterable[Symbol] = ()) -> Plan:
             if x in edge_outputs:
                 put(x, "dst", below + 1)
     _delay(stages, order, depth, edge_outputs)
+    _join_outputs(stages, edge_outputs)
     planned = [[sweep.settle() for sweep in stages[at].values()] for at in sorted(stages)]
     return Plan(outputs, planned, [x for x in order if x.level != "edge"], depth)
 
@@ -118,3 +119,17 @@ def _delay(
                     stages[max(later)][side].sinks.append(sink)
             if not sweep.sinks:
                 del stages[at][side]
+
+
+def _join_outputs(stages: dict[int, dict[str, Sweep]], edge_outputs: set[Symbol]) -> None:
+    """Where a sweep by receivers is left with nothing but outputs per edge, a sweep by senders computes them too."""
+    for at in sorted(stages):
+        sweep = stages[at].get("dst")
+        if sweep is None or any(sink not in edge_outputs for sink in sweep.sinks):
+            continue
+        later = [b for b in stages if b >= at and "src" in stages[b]]
+        if later:
+            stages[min(later)]["src"].sinks.extend(sweep.sinks)
+            del stages[at]["dst"]
+    for at in [at for at in stages if not stages[at]]:
+        del stages[at]

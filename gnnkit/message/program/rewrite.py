@@ -54,7 +54,7 @@ def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
 
 
 def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str, known: set[str]) -> Symbol | None:
-    """``sum_k a_k (r . s_k) = r . sum_k a_k s_k`` for features r of the receiver and s_k of the senders.
+    """``sum_k a_k (r . s_k) = r . sum_k a_k s_k`` for features r of the receiver and s_k of the senders or edges.
 
     The dot product then is one per node; what is left per edge is a weighted sum of rows.
     """
@@ -78,16 +78,17 @@ def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str, kno
 
 
 def _dot(x: Symbol, to: str) -> tuple[Symbol, Symbol, Symbol] | None:
-    """A product of features of ``to`` and of the other end that is summed over features, and the sum itself."""
+    """A product of features of ``to`` and of others that is summed over features: both factors, and the sum itself."""
     if x.op == "reshape" and _moves_units(x):
         x = x.args[0]
     if x.op != "feature_sum" or x.args[0].op != "call" or x.args[0].info != "multiply":
         return None
-    other = "src" if to == "dst" else "dst"
-    for mine, theirs in (x.args[0].args, x.args[0].args[::-1]):
-        if mine.level == to and theirs.level == other and mine.shape == theirs.shape:
-            return mine, theirs, x
-    return None
+    above, below = _factors(x.args[0])
+    mine, theirs = (_product([f for f in above if (f.level == to) == own], []) for own in (True, False))
+    if below or mine.level != to or theirs.level in ("const", to):
+        return None
+    shape = x.args[0].shape
+    return s.broadcast_to(mine, shape), s.broadcast_to(theirs, shape), x
 
 
 def _factors(x: Symbol) -> tuple[list[Symbol], list[Symbol]]:

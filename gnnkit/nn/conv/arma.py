@@ -12,9 +12,8 @@ from gnnkit import autodiff
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
-from gnnkit.message import neighbour_sum
 from gnnkit.nn.activations import activation_named
-from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first
+from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
@@ -135,7 +134,7 @@ class ARMAConv(Convolution):
         topology, scale = normalised(graph.topology, weights, self.initial_weight.dtype, self_loops=False)
 
         def summed(rows: Any) -> Tensor:
-            return neighbour_sum(topology, rows, scale)
+            return weighted_sum(topology, rows, scale)
 
         first = _side_by_side(self.initial_weight)
         if not aggregates_first(x, self.stacks * self.out_channels):

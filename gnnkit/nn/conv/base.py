@@ -16,7 +16,7 @@ from gnnkit.autodiff import SparseMatrix, Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import DTypeError, InvalidGraphError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
-from gnnkit.message import remember_constant
+from gnnkit.message import agg, message_program, remember_constant
 from gnnkit.nn.inputs import check_state, input_features, layer_name
 from gnnkit.nn.module import EQUIVARIANT, Module
 
@@ -121,6 +121,31 @@ class Convolution(Module):
         return 2.0 * out_channels * (x.nnz if isinstance(x, SparseMatrix) else int(np.prod(x.shape)))
 
 
+@message_program
+def _sum(src: Any) -> Any:
+    return agg.sum(src.x)
+
+
+@message_program
+def _weighted_sum(src: Any, edge: Any) -> Any:
+    return agg.sum(edge.weight * src.x)
+
+
+def weighted_sum(topology: Topology, x: Any, weights: Any = None) -> Tensor:
+    """``sum_j w_ij x_j``: the message program behind GCN, SGC, APPNP, Cheb, TAG and their like.
+
+    Parameters
+    ----------
+    topology : Topology
+    x : array or Tensor [num_senders, ...]
+    weights : None, array or Tensor [num_edges]
+        In the dtype of ``x``; None means 1.
+    """
+    if weights is None:
+        return _sum(topology, src={"x": x})
+    return _weighted_sum(topology, src={"x": x}, edge={"weight": weights})
+
+
 def aggregates_first(x: Any, out_channels: int) -> bool:
     """Whether it is cheaper to sum rows of ``in_channels`` before the product than of ``out_channels`` after it.
 
@@ -162,7 +187,7 @@ SMALL = 4096  # the tape keeps results up to this size to show them, so these ar
 
 @primitive
 def _add_bias(fresh: Any, bias: Any) -> Any:
-    if fresh.size <= SMALL:
+    if fresh.size <= SMALL or not fresh.flags.writeable:
         return fresh + bias
     K.add_in_place(fresh, bias)
     return fresh
@@ -170,7 +195,7 @@ def _add_bias(fresh: Any, bias: Any) -> Any:
 
 @primitive
 def _add_into(fresh: Any, other: Any) -> Any:
-    if fresh.size <= SMALL or fresh is other:
+    if fresh.size <= SMALL or fresh is other or not fresh.flags.writeable:
         return fresh + other
     K.add_in_place(fresh, other)
     return fresh

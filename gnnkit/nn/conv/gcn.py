@@ -9,8 +9,7 @@ from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import Tensor
 from gnnkit.graph import Graph
-from gnnkit.message import neighbour_sum
-from gnnkit.nn.conv.base import Convolution, add_bias, aggregate_input, aggregates_first
+from gnnkit.nn.conv.base import Convolution, add_bias, aggregate_input, aggregates_first, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features
@@ -95,10 +94,10 @@ class GCNConv(Convolution):
         weights = self.weights(graph, self.weight.dtype)
         topology, scale = normalised(graph.topology, weights, self.weight.dtype, self_loops=self.self_loops)
         if not aggregates_first(x, self.out_channels):
-            return add_bias(neighbour_sum(topology, x @ self.weight, scale), self.bias)
+            return add_bias(weighted_sum(topology, x @ self.weight, scale), self.bias)
 
         def total() -> Tensor:
-            return neighbour_sum(topology, x, scale)
+            return weighted_sum(topology, x, scale)
 
         summed = total() if weights is not None else aggregate_input(graph, ("gcn", self.self_loops), x, total)
         return add_bias(summed @ self.weight, self.bias)

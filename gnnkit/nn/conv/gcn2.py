@@ -14,8 +14,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError, UnknownFieldError
 from gnnkit.graph import Graph
-from gnnkit.message import neighbour_sum
-from gnnkit.nn.conv.base import Convolution, add_into, aggregate_input
+from gnnkit.nn.conv.base import Convolution, add_into, aggregate_input, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import input_features, layer_name, require_dense
@@ -182,7 +181,7 @@ class GCN2Conv(Convolution):
         )
 
         def total() -> Tensor:
-            return neighbour_sum(topology, x, scale)
+            return weighted_sum(topology, x, scale)
 
         what = ("gcn2", self.alpha, self.self_loops)
         smoothed = total() if weights is not None else aggregate_input(graph, what, x, total)

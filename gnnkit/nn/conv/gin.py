@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import SparseMatrix, Tensor, relu
 from gnnkit.errors import InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
-from gnnkit.message import agg, message_program, neighbour_sum, remember
-from gnnkit.nn.conv.base import Convolution, aggregate_input
+from gnnkit.message import agg, message_program, remember
+from gnnkit.nn.conv.base import Convolution, aggregate_input, weighted_sum
 from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
@@ -89,7 +89,7 @@ class GINConv(Convolution):
         weights = self.weights(graph, x.dtype)
 
         def total() -> Tensor:
-            return neighbour_sum(graph.topology, x, weights)
+            return weighted_sum(graph.topology, x, weights)
 
         summed = total() if weights is not None else aggregate_input(graph, "sum", x, total)
         return self.mlp(summed + x * (1.0 + self.eps))

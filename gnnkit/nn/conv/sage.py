@@ -14,8 +14,16 @@ from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Topology
-from gnnkit.message import agg, aggregate, message_program, neighbour_sum, neighbour_sum_adjoint
-from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, mean_weights
+from gnnkit.message import agg, aggregate, message_program, neighbour_sum_adjoint
+from gnnkit.nn.conv.base import (
+    Convolution,
+    add_bias,
+    add_into,
+    aggregate_input,
+    aggregates_first,
+    mean_weights,
+    weighted_sum,
+)
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.linear import check_count
@@ -106,12 +114,12 @@ class _TwoWeights(Convolution):
         if self.reducer == "max":
             return _largest(topology, src={"x": require_dense(x, self)})
         if self.reducer == "mean" and weights is None:
-            return neighbour_sum(topology, x, mean_weights(topology, x.dtype))
+            return weighted_sum(topology, x, mean_weights(topology, x.dtype))
         if self.reducer == "mean":
             total = aggregate(topology, weights, "sum")
             inverse = np.where(total.data == 0, 0.0, 1.0 / np.where(total.data == 0, 1.0, total)).astype(x.dtype)
-            return neighbour_sum(topology, x, weights) * inverse.reshape(-1, 1)
-        return neighbour_sum(topology, x, weights)
+            return weighted_sum(topology, x, weights) * inverse.reshape(-1, 1)
+        return weighted_sum(topology, x, weights)
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         first = self.reducer == "max" or aggregates_first(as_features(graph_in), self.out_channels)

@@ -10,8 +10,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import SparseMatrix, Tensor, dropout
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
-from gnnkit.message import neighbour_sum
-from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first
+from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
@@ -100,7 +99,7 @@ class SGConv(Convolution):
 
         def power(rows: Tensor) -> Tensor:
             for _ in range(self.K):
-                rows = neighbour_sum(topology, rows, scale)
+                rows = weighted_sum(topology, rows, scale)
             return rows
 
         if not self._steps_first(x):
@@ -191,7 +190,7 @@ class APPNP(Convolution):
         for _ in range(self.K):
             drops = self.training and self.dropout
             kept = dropout(scale, self.dropout, rng=self.generator) if drops else scale
-            z = add_into(neighbour_sum(topology, z, kept), back)
+            z = add_into(weighted_sum(topology, z, kept), back)
         return z
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
@@ -300,7 +299,7 @@ class ChebConv(Convolution):
     def _laplacian(self, topology: Topology, scale: Any, x: Tensor) -> Tensor:
         """``L~ x``; ``scale`` holds its off-diagonal part ``-2 / lambda_max S``."""
         diagonal = 2.0 / self.lambda_max - 1.0
-        off_diagonal = neighbour_sum(topology, x, scale)
+        off_diagonal = weighted_sum(topology, x, scale)
         return off_diagonal if diagonal == 0.0 else off_diagonal + x * diagonal
 
     def _polynomials(self, topology: Topology, scale: Any, x: Tensor) -> list[Tensor]:

@@ -9,8 +9,7 @@ from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.graph import Graph
-from gnnkit.message import neighbour_sum
-from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first
+from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features
@@ -104,13 +103,13 @@ class TAGConv(Convolution):
         if not self._powers_first(graph, x):
             total = x @ self.weight[self.K]
             for k in range(self.K - 1, -1, -1):
-                total = add_into(neighbour_sum(topology, total, scale), x @ self.weight[k])
+                total = add_into(weighted_sum(topology, total, scale), x @ self.weight[k])
             return add_bias(total, self.bias)
 
         def powers() -> Any:
             terms = [x]
             for _ in range(self.K):
-                terms.append(neighbour_sum(topology, terms[-1], scale))
+                terms.append(weighted_sum(topology, terms[-1], scale))
             return np.concatenate(terms, axis=1)  # type: ignore[arg-type]
 
         stacked = powers() if weighted else aggregate_input(graph, ("tag", self.K, self.normalise), x, powers)
