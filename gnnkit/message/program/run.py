@@ -120,6 +120,8 @@ def resolved(sweep: Sweep) -> tuple[dict[Symbol, patterns.Direct], Sweep | None]
     """The sums that a kernel of the ground floor computes, and the sweep that the others need; kept with the sweep."""
     if sweep.resolved is None:
         direct = {sink: way for sink in sweep.sinks if (way := patterns.match(sink)) is not None}
+        if len(sweep.sinks) > 1 and any(sink.op != "aggregate" for sink in direct):
+            direct = {}  # dot products beside a sum: one sweep reads the rows of both ends once
         left = [sink for sink in sweep.sinks if sink not in direct]
         rest = sweep if not direct else Sweep(sweep.side, left).settle() if left else None
         sweep.resolved = (direct, rest)
