@@ -11,10 +11,10 @@ from typing import Any
 
 from gnnkit.kernels import backend
 from gnnkit.message.program import chunks, fused
-from gnnkit.message.program.apply import constant_inputs, derivative, needed_by
+from gnnkit.message.program.apply import brought_along, constant_inputs, derivative, needed_by
 from gnnkit.message.program.codegen import Kernel
-from gnnkit.message.program.plan import Plan, Sweep, make_plan
-from gnnkit.message.program.run import resolved
+from gnnkit.message.program.plan import Plan, Sweep
+from gnnkit.message.program.run import plan_for, resolved
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import ROWS, Symbol, describe
 from gnnkit.message.program.table import TABLE
@@ -27,7 +27,7 @@ FREE = ("reshape", "stop", "custom", "rows", "broadcast_to", "getitem", "transpo
 class Step:
     """One line of a plan."""
 
-    what: str  # "sweep", "neighbour sum", "nodes"
+    what: str  # "sweep" over edges, "pass" over the rows of nodes, "neighbour sum", or one operation
     rows: str  # what it has one row of
     gives: str
     engine: str
@@ -46,7 +46,7 @@ class Explanation:
     forward, backward : list of Step
         In the order in which they run; backward for all floating inputs.
     peak : int
-        Bytes of everything that one forward and backward pass makes, if all of it were held at once.
+        Bytes of everything that one forward and backward pass makes, if all of it were held at once: an upper bound.
     edge_arrays : list of str
         Arrays of one row per edge that exist in full: outputs per edge and their gradients.
     remembered : list of str
@@ -98,35 +98,55 @@ def explain(
     """Describe the plan of a traced program and of its derivative."""
     result = Explanation(repr(program), setting)
     sources: list[str] = []
-    plan = make_plan(found.outputs)
+    outputs, wrt = tuple(found.outputs), tuple(i for i, x in enumerate(inputs) if x.kind == "f")
+    extras = brought_along(outputs, tuple(inputs), wrt) if wrt else ()
+    plan = plan_for(outputs + extras, frozenset())
     result.forward = _steps(plan, setting, sources, result)
-    result.edge_arrays = [f"output {describe(o)} {list(o.shape)}" for o in found.outputs if o.level == "edge"]
-    wrt = tuple(i for i, x in enumerate(inputs) if x.kind == "f")
-    for index in range(len(found.outputs)) if wrt else ():
-        gradients, seed = derivative(tuple(found.outputs), tuple(inputs), wrt, index)
-        known = needed_by(gradients, seed) & {x for x in plan.nodes if x.op not in ("input", "number")}
-        asked = [g for g in gradients if g is not None]
-        result.backward += _steps(make_plan(asked, known), setting, sources, result)
+    result.edge_arrays = [f"output {describe(o)} {list(o.shape)}" for o in outputs if o.level == "edge"]
+    there = {x for step in plan.steps for part in step for x in (part.values if part.rows is None else part.rows.sinks)}
+    there |= {sink for stage in plan.stages for sweep in stage for sink in sweep.sinks}
+    for index in range(len(outputs)) if wrt else ():
+        gradients, seed = derivative(outputs, tuple(inputs), wrt, index)
+        asked = tuple(g for g in gradients if g is not None)
+        known = needed_by(gradients, seed) & there
+        result.backward += _steps(plan_for(asked, frozenset(known)), setting, sources, result)
         result.edge_arrays += [f"gradient of {describe(inputs[i])}" for i in wrt if inputs[i].level == "edge"]
     result.source = "\n\n".join(sources)
     return result
 
 
 def _steps(plan: Plan, setting: Setting, sources: list[str], result: Explanation) -> list[Step]:
-    item = setting.dtype.itemsize
-    staged: list[tuple[int, Step]] = []
-    for x in plan.nodes:
-        if x.op in ("aggregate", *FREE) or (x.op == "contract" and x.info == "edge"):
-            continue
-        rows = setting.count(x.level)
-        read = sum(setting.count(a.level) * a.size for a in x.args)
-        flops, made = _flops(x) * _work_rows(x, setting), rows * x.size * item
-        step = Step(describe(x), ROWS[x.level], str(list(x.shape)), "numpy", flops, read * item + made, made)
-        staged.append((plan.depth[x], step))
-    for at, stage in enumerate(plan.stages):
+    """In the order of a run: what is computed per node, then the sweeps that read it, stage after stage."""
+    steps: list[Step] = []
+    for stage, parts in zip([*plan.stages, []], plan.steps):
+        for part in parts:
+            if part.rows is not None and isinstance(fused.kernel_of(part.rows), Kernel):
+                steps.append(_pass(part.rows, setting, sources))
+            else:
+                steps += [_node(x, setting) for x in part.values if x.op not in FREE]
         for sweep in stage:
-            staged += [(at, step) for step in _sweep(sweep, setting, sources, result)]
-    return [step for _, step in sorted(staged, key=lambda pair: pair[0])]
+            steps += _sweep(sweep, setting, sources, result)
+    return steps
+
+
+def _node(x: Symbol, setting: Setting) -> Step:
+    item, rows = setting.dtype.itemsize, setting.count(x.level)
+    read = sum(setting.count(a.level) * a.size for a in x.args)
+    flops, made = _flops(x) * _work_rows(x, setting), rows * x.size * item
+    return Step(describe(x), ROWS[x.level], str(list(x.shape)), "numpy", flops, read * item + made, made)
+
+
+def _pass(rows: Sweep, setting: Setting, sources: list[str]) -> Step:
+    """One pass over the rows of nodes."""
+    kernel = fused.kernel_of(rows)
+    assert isinstance(kernel, Kernel)
+    sources.append(kernel.source)
+    count, item = setting.count(rows.level), setting.dtype.itemsize
+    made = count * sum(s.size for s in rows.sinks) * item
+    moved = made + item * sum(setting.count(x.level) * x.size for x in rows.leaves)
+    gives = ", ".join(f"{describe(s)} {list(s.shape)}" for s in rows.sinks)
+    engine = "kernel" if fused.uses_kernel(rows, setting) else "numpy"
+    return Step("pass", ROWS[rows.level], gives, engine, count * sum(_flops(x) for x in rows.inner), moved, made)
 
 
 def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanation) -> list[Step]:

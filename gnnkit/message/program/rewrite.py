@@ -47,13 +47,13 @@ def _without_factors(x: Symbol, to: str, known: set[str]) -> Symbol | None:
     outside = [f for f in above if f.level in known and not (f.op == "number" and f.info == 1.0)]  # 1 / f stays
     under = [f for f in below if f.level in known]
     if not outside and not under:
-        return _with_dots(x, above, below, to, known)
+        return _with_dots(x, above, below, to)
     inside = _product([f for f in above if f.level not in known], [f for f in below if f.level not in known])
     factor = _product(outside, under)
     return aggregate(inside, "sum", to) * s.guard(factor, to)
 
 
-def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str, known: set[str]) -> Symbol | None:
+def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str) -> Symbol | None:
     """``sum_k a_k (r . s_k) = r . sum_k a_k s_k`` for features r of the receiver and s_k of the senders or edges.
 
     The dot product then is one per node; what is left per edge is a weighted sum of rows.
@@ -61,7 +61,7 @@ def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str, kno
     for place, factor in enumerate(above):
         rest = above[:place] + above[place + 1 :]
         terms = factor.args if factor.op == "call" and factor.info in ("add", "subtract") else ()
-        if any(a.level in known or _dot(a, to) is not None for a in terms):
+        if any(a.level == to or _dot(a, to) is not None for a in terms):
             parts = [_product([s.broadcast_to(a, factor.shape), *rest], below) for a in terms]
             left, right = (aggregate(s.broadcast_to(p, x.shape), "sum", to) for p in parts)
             return call(factor.info, left, right)
