@@ -5,8 +5,9 @@
     python tests/bench/bench_epochs.py --data cora --models gcn --profile 20     where our time goes (no peers)
 
 Every side is a process of its own that gets the same arrays from one file; the processes take turns, round after
-round, and each turn counts as many epochs as ``burst``. Printed: median milliseconds of an epoch, how many times as
-long as gnnkit's (dense features), and the peak resident memory of the process.
+round; each turn begins with an epoch that is not counted, and counts as many as ``burst``. Printed: median
+milliseconds of an epoch, how many times as long as gnnkit's (dense features), and the peak resident memory of the
+process.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def peer_sides(python: str, model: str, path: Path, channels: Channels) -> dict[
 
 def measure(sides: dict[str, tuple[str, list[str]]], rounds: int, burst: int) -> dict[str, dict[str, float]]:
     with workers(sides) as running:
-        take_turns(running, rounds, burst)
+        take_turns(running, rounds, burst, wake=1)
         return {w.name: {"ms": w.median_ms, "peak_mb": w.peak_mb} for w in running}
 
 

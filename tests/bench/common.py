@@ -148,10 +148,18 @@ def workers(sides: dict[str, tuple[str, list[str]]]) -> Iterator[list[Worker]]:
             worker.close()
 
 
-def take_turns(sides: Sequence[Worker], rounds: int, burst: int, warmup: int = 1, rest: float = 0.05) -> None:
-    """Let every worker run ``burst`` times, round after round; the first ``warmup`` rounds are not counted."""
+def take_turns(
+    sides: Sequence[Worker], rounds: int, burst: int, warmup: int = 1, rest: float = 0.05, wake: int = 0
+) -> None:
+    """Let every worker run ``burst`` times, round after round; the first ``warmup`` rounds are not counted.
+
+    With ``wake``, every turn begins with so many runs that are not counted: while the others had theirs, the memory of
+    a process that waits may have been taken back by the system, and its threads have gone to sleep.
+    """
     for turn in range(rounds + warmup):
         for worker in sides:
+            if wake:
+                worker.run(wake, keep=False)
             worker.run(burst, keep=turn >= warmup)
             time.sleep(rest)  # idle threads of the side before (OpenMP spins) go to sleep first
 

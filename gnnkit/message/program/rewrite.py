@@ -31,9 +31,7 @@ def _sum(x: Symbol, to: str) -> Symbol | None:
         return s.guard(x, to) * s.degree(to)
     if x.op == "call" and x.info == "negative":
         return -aggregate(x.args[0], "sum", to)
-    if x.op == "call" and x.info in ("add", "subtract") and any(a.level in known for a in x.args):
-        left, right = (aggregate(s.broadcast_to(a, x.shape), "sum", to) for a in x.args)
-        return call(x.info, left, right)
+    # a + b stays together: the difference of two close values is exact per edge, that of two large sums is not
     if x.op == "call" and x.info in ("multiply", "divide"):
         return _without_factors(x, to, known)
     if x.op == "matmul" and x.args[1].level == "const":  # 0 without terms, also if the matrix holds infinity
@@ -61,7 +59,7 @@ def _with_dots(x: Symbol, above: list[Symbol], below: list[Symbol], to: str) -> 
     for place, factor in enumerate(above):
         rest = above[:place] + above[place + 1 :]
         terms = factor.args if factor.op == "call" and factor.info in ("add", "subtract") else ()
-        if any(a.level == to or _dot(a, to) is not None for a in terms):
+        if any(_dot(a, to) is not None for a in terms):
             parts = [_product([s.broadcast_to(a, factor.shape), *rest], below) for a in terms]
             left, right = (aggregate(s.broadcast_to(p, x.shape), "sum", to) for p in parts)
             return call(factor.info, left, right)
