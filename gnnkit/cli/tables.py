@@ -119,7 +119,9 @@ def unknown_column(name: str, known: Sequence[str] | dict[str, Any], where: str)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if not names:
         advice = "Add a table of nodes: --nodes FILE --id COLUMN" if where.endswith(NO_NODES) else "Check the file."
-        return UnknownNameError(f"A column must be in {where}. It has none and {name!r} was asked for. {advice}")
+        return UnknownNameError(
+            f"A column must be in {where}. It has none to choose from, and {name!r} was asked for. {advice}"
+        )
     advice = f"Did you mean {' or '.join(map(repr, close))}?" if close else "Name one of these."
     if "*" in name and not close:
         advice = "Name one of these, or a beginning of them followed by *."

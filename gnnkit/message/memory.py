@@ -74,7 +74,7 @@ def remember_constant(topology: Topology, what: Hashable, source: np.ndarray, bu
             store.pop(next(iter(store)), None)
         store[key] = [weakref.ref(source, lambda gone: store.pop(key, None)), None, None]
         return build()
-    content = None if is_frozen(source) else _fingerprint(source)
+    content = _fingerprint(source)  # of a read-only array too: somebody may have made it writeable in between
     if found[2] is None or found[1] != content:
         found[1], found[2] = content, build()
     return found[2]

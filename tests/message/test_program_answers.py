@@ -270,8 +270,8 @@ def test_structures_and_levels(rng):
     np.testing.assert_allclose(y["receivers"].numpy()[[2, 3]], b[[2, 3]])
     np.testing.assert_allclose(y["edges"].numpy(), w * np.array([x[0] + x[1]] * 2 + [x[2]])[:, 0])
     assert y["all"].numpy().tolist() == [5] * 4
-    assert type(message_passing(topology, lambda src: [src.x, src.x], src={"x": x})) is list
-    assert type(message_passing(topology, lambda src: (src.x,), src={"x": x})) is tuple
+    assert type(message_passing(topology, lambda src: [src.x, agg.sum(src.x)], src={"x": x})) is list
+    assert type(message_passing(topology, lambda src: (agg.sum(src.x),), src={"x": x})) is tuple
 
 
 @pytest.mark.parametrize("to", ["receivers", "senders", "graphs"])

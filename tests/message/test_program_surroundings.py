@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gnnkit as gk
-from gnnkit.errors import ProgramError
+from gnnkit.errors import DTypeError, ProgramError, UnknownFieldError
 from gnnkit.message.program import program as door
 from gnnkit.message.program.surroundings import Surroundings
 
@@ -195,12 +195,16 @@ def test_a_program_called_with_numbers_inside_of_a_program():
 )
 def test_what_is_returned_may_be_written_into(function):
     x = X.copy()
-    first = gk.message_passing(TOPOLOGY, function, dst={"x": x})
+
+    def program(dst):
+        return function(dst), gk.agg.sum(dst.x)
+
+    first = gk.message_passing(TOPOLOGY, program, dst={"x": x})[0]
     kept = first.numpy().copy()
     first.numpy()[...] += np.arange(kept.size).reshape(kept.shape) + 1.0
     assert np.unique(first.numpy() - kept).size == kept.size
     np.testing.assert_array_equal(x, X)
-    np.testing.assert_array_equal(gk.message_passing(TOPOLOGY, function, dst={"x": x}).numpy(), kept)
+    np.testing.assert_array_equal(gk.message_passing(TOPOLOGY, program, dst={"x": x})[0].numpy(), kept)
 
 
 def test_factors_taken_out_of_a_sum_leave_the_sum_of_nothing_alone():
@@ -215,3 +219,33 @@ def test_factors_taken_out_of_a_sum_leave_the_sum_of_nothing_alone():
         assert (y[3] == 0).all() and np.isinf(y[:3]).all()
     smallest = run(lambda src: gk.agg.min(src.x))
     assert not np.signbit(smallest[3]).any()
+
+
+@pytest.mark.parametrize("function", [lambda src: gk.relu(src.x), lambda src: src.x.sum(axis=0), lambda src: 3.0])
+def test_a_program_that_sends_nothing_is_refused(function):
+    with pytest.raises(ProgramError, match=r"neither aggregates with gk.agg nor returns a value per edge"):
+        gk.message_passing(TOPOLOGY, function, src={"x": X})
+
+
+def test_names_that_are_nearly_right_are_told():
+    with pytest.raises(UnknownFieldError, match=r"Did you mean src.position\?"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.sum(src.positon), src={"position": X})
+    with pytest.raises(AttributeError, match="Did you mean 'sum'"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.summ(src.x), src={"x": X})
+
+
+def test_what_would_mean_something_else_than_in_numpy_is_refused():
+    kind = np.arange(len(X))
+    with pytest.raises(ProgramError, match="join masks"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.sum(np.where(src.k & 1, 1.0, 0.0)), src={"k": kind})
+    with pytest.raises(ProgramError, match=r"up to 2\*\*24"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.sum(np.where(src.k == 2**30 + 1, 1.0, 0.0)), src={"k": kind})
+    with pytest.raises(ProgramError, match="Euclidean norm"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.sum(np.linalg.norm(src.x, 1)), src={"x": X})
+    with pytest.raises(DTypeError, match="masked array"):
+        gk.message_passing(TOPOLOGY, lambda src: gk.agg.sum(src.x), src={"x": np.ma.masked_array(X, mask=X > 0)})
+
+
+def test_two_outputs_of_one_value_are_two_arrays():
+    first, second = gk.message_passing(TOPOLOGY, lambda src: (gk.agg.sum(src.x), gk.agg.sum(src.x) * 1.0), src={"x": X})
+    assert not np.shares_memory(first.numpy(), second.numpy())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gnnkit.errors import ProgramError, unknown_name
+from gnnkit.errors import ProgramError, UnknownFieldError, unknown_name
 from gnnkit.message.program import build as s
 from gnnkit.message.program.build import as_symbol, call
 from gnnkit.message.program.symbols import Symbol, caller_line, running
@@ -358,3 +358,9 @@ def reduce(message: Any, reducer: str, to: str = "receivers") -> Symbol:
     if reducer not in REDUCERS:
         raise unknown_name("reducer", reducer, REDUCERS)
     return REDUCERS[reducer](message, to)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise UnknownFieldError(str(unknown_name("function of gk.agg", name, [*REDUCERS, "softmax", "degree", "reduce"])))

@@ -69,6 +69,8 @@ def call(name: str, *values: Any) -> Symbol:
 
     entry = TABLE[name]
     args = tuple(as_symbol(v) for v in values)
+    if entry.gives == "truth" and any(a.kind == INT for a in args):
+        _check_whole(name, args)
     if entry.takes == "numbers":
         args = tuple(as_float(a) for a in args)
     args, level = _together(args)
@@ -79,6 +81,27 @@ def call(name: str, *values: Any) -> Symbol:
             return number(float(entry.forward(*(np.float64(a.info) for a in args))))
     simpler = entry.simplify(args)
     return make("call", args, name, level, shape, kind) if simpler is None else simpler
+
+
+def _check_whole(name: str, args: tuple[Symbol, ...]) -> None:
+    """Numbers in a program are floating: one that integers are compared with must be exact in float32."""
+    for a in args:
+        if a.op == "number" and abs(a.info) > 2**24:
+            raise ProgramError(
+                f"Integers are compared with numbers up to 2**24. Got {name} with {a.info:.0f}{caller_line()}. "
+                "Compare with a field or a captured array of integers instead."
+            )
+
+
+def of_masks(name: str, *values: Any) -> Symbol:
+    """``&``, ``|`` and ``~``, which are defined between masks; on integers numpy works bit by bit."""
+    for value in values:
+        if not (isinstance(value, Symbol) and value.kind == BOOL) and not isinstance(value, bool | np.bool_):
+            raise ProgramError(
+                f"&, | and ~ join masks in a message program. Got {value!r}{caller_line()}. Compare numbers first, as "
+                "in (src.kind == 1) & (dst.kind == 2)."
+            )
+    return call(name, *values)
 
 
 def _broadcast(name: str, args: tuple[Symbol, ...]) -> tuple[int, ...]:

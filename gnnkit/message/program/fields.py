@@ -41,11 +41,15 @@ def checked(namespace: str, members: Any, setting: Setting) -> dict[str, Any]:
     rows = setting.count(level)
     found: dict[str, Any] = {}
     for name, value in members.items():
+        if not isinstance(name, str):
+            raise InvalidArgumentError(
+                f"Fields have names. {namespace} has {name!r} of type {type(name).__name__}. Use a string."
+            )
         kind = type(value)
         if kind is not Tensor and kind is not np.ndarray:
             value = _array(namespace, name, value)
         dtype = value.dtype
-        if dtype.kind not in "fbiu" or (dtype.itemsize == 2 and dtype.kind == "f"):
+        if dtype.kind not in "fbiu" or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
             raise DTypeError(
                 f"Fields of a message program hold numbers. {namespace}.{name} has dtype {dtype}. "
                 "Convert it, for instance with .astype('float32')."
@@ -55,7 +59,7 @@ def checked(namespace: str, members: Any, setting: Setting) -> dict[str, Any]:
                 f"Fields in {namespace} have one row per {unit}: {rows} rows. {namespace}.{name} "
                 f"has shape {tuple(value.shape)}. Pass what is the same for every edge as params."
             )
-        found[str(name)] = value
+        found[name] = value
     return found
 
 
@@ -70,7 +74,19 @@ def _array(namespace: str, name: Any, value: Any) -> Any:
             f"A message program is called with numbers. {namespace}.{name} is {value!r} of another program. "
             "Call the functions themselves from one function, and make one program of that."
         )
-    return value if is_tensor(value) else np.asarray(value)
+    if is_tensor(value):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            f"A field has a value everywhere. {namespace}.{name} is a masked array, whose mask would be lost. "
+            "Fill it with .filled(value), and pass the mask as a field of its own."
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise DTypeError(
+            f"A field is one array of numbers. {namespace}.{name} cannot be made one: {error}. Pass rows of one length."
+        ) from error
 
 
 def is_wide(fields: Mapping[str, Mapping[str, Any]], params: Given) -> bool:

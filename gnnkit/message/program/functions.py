@@ -30,9 +30,9 @@ UFUNCS: dict[str, Callable[..., Symbol]] = {
     "log2": lambda x: call("log", x) * (1 / math.log(2.0)),
     "log10": lambda x: call("log", x) * (1 / math.log(10.0)),
     "hypot": lambda a, b: call("sqrt", call("square", a) + call("square", b)),
-    "bitwise_and": lambda a, b: call("logical_and", a, b),
-    "bitwise_or": lambda a, b: call("logical_or", a, b),
-    "invert": lambda a: call("logical_not", a),
+    "bitwise_and": lambda a, b: s.of_masks("logical_and", a, b),
+    "bitwise_or": lambda a, b: s.of_masks("logical_or", a, b),
+    "invert": lambda a: s.of_masks("logical_not", a),
     "isinf": lambda x: call("equal", call("absolute", x), math.inf),
 }
 
@@ -82,7 +82,32 @@ def _broadcast_to(x: Any, shape: Any) -> Symbol:
 
 
 def _dot(a: Any, b: Any) -> Symbol:
-    return s.matmul(a, b) if np.ndim(a) and np.ndim(b) else as_symbol(a) * b
+    if not (np.ndim(a) and np.ndim(b)):
+        return as_symbol(a) * b
+    _at_most("np.dot", 2, a, b)
+    return s.matmul(a, b)
+
+
+def _inner(a: Any, b: Any) -> Symbol:
+    _at_most("np.inner", 1, a, b)
+    return (as_symbol(a) * b).sum(-1) if np.ndim(a) and np.ndim(b) else as_symbol(a) * b
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Symbol:
+    if ord not in (None, 2) or (ord == 2 and x.ndim != 1 and not isinstance(axis, int)):
+        raise ProgramError(
+            f"np.linalg.norm is the Euclidean norm in a message program. Got ord={ord!r}{caller_line()}. Name the axis "
+            "with axis=, and write other norms out, as in abs(x).sum(-1)."
+        )
+    return call("sqrt", s.feature_sum(call("square", x), axis, keepdims))
+
+
+def _at_most(name: str, ndim: int, *values: Any) -> None:
+    if any(np.ndim(v) > ndim for v in values):
+        raise ProgramError(
+            f"{name} takes values of at most {ndim} feature axes in a message program. Got "
+            f"{', '.join(str(list(np.shape(v))) for v in values)}{caller_line()}. Use @, or (a * b).sum(-1)."
+        )
 
 
 def _like(value: float) -> Callable[..., Symbol]:
@@ -114,13 +139,13 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.squeeze: _squeeze,
     np.broadcast_to: _broadcast_to,
     np.dot: _dot,
-    np.inner: lambda a, b: (a * b).sum(-1),
+    np.inner: _inner,
     np.zeros_like: _like(0.0),
     np.ones_like: _like(1.0),
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
     np.size: lambda x: x.size,
-    np.linalg.norm: lambda x, axis=None, keepdims=False: call("sqrt", s.feature_sum(call("square", x), axis, keepdims)),
+    np.linalg.norm: _norm,
 }
 
 

@@ -71,7 +71,7 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
         leaves.append(_side_by_side([_rows(values[x], x, setting) for x in kernel.packed], setting))
     gathered = max((x.nbytes for x, s in zip(leaves, kernel.leaves) if s.level in ("src", "dst")), default=0)
     ahead = PREFETCH_EDGES if gathered > PREFETCH_BYTES else 0
-    args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *leaves, *outs)
+    args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
     width = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks))
     K.parallel_rows(compiled(kernel.source, kernel.name), len(indptr) - 1, args, indptr=indptr, width=width)
     return out
@@ -125,14 +125,17 @@ def cache_folder() -> Path:
     return Path(base) / "gnnkit" / "programs"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def compiled(source: str, name: str) -> Callable[..., Any]:
     """The jitted function of a source; numba compiles it, or loads it from disk, at its first call."""
     digest = hashlib.sha256(source.encode()).hexdigest()[:24]
     module = f"gnnkit_program_{digest}"
     try:
         path = _written(source, module)
-    except OSError:  # no folder to write to: this process compiles for itself
+    except (
+        OSError,
+        RuntimeError,
+    ):  # no folder to write to, or no home: this process compiles for itself
         namespace: dict[str, Any] = {"__name__": module}
         exec(compile(source, f"<{module}>", "exec"), namespace)
         return namespace[name]
@@ -149,12 +152,12 @@ def _written(source: str, module: str) -> Path:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}.py"
-    if path.exists() and path.read_text(encoding="utf-8") == source:
+    if path.exists() and path.read_bytes() == source.encode():
         return path
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(source)
+        with os.fdopen(handle, "wb") as file:
+            file.write(source.encode())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -208,7 +208,8 @@ def message_program(function: Callable[..., Any]) -> MessageProgram:
     Receivers without edges get the identity of the reducer. Parallel edges count each; a self-loop is an edge like
     others. All floating fields are computed in the widest floating dtype among them and the arrays that the
     function captures; Python numbers and captured scalars have no say. The bits of the result depend
-    neither on the number of threads nor on the order in which the edges of the graph were given.
+    neither on the number of threads nor on the order in which the edges of the graph were given (parallel edges with
+    different fields keep the order of the caller).
 
     Examples
     --------

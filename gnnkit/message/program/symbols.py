@@ -184,19 +184,19 @@ class Symbol:
         return build.call("not_equal", self, other)
 
     def __and__(self, other: Any) -> Symbol:
-        return build.call("logical_and", self, other)
+        return build.of_masks("logical_and", self, other)
 
     def __rand__(self, other: Any) -> Symbol:
-        return build.call("logical_and", other, self)
+        return build.of_masks("logical_and", other, self)
 
     def __or__(self, other: Any) -> Symbol:
-        return build.call("logical_or", self, other)
+        return build.of_masks("logical_or", self, other)
 
     def __ror__(self, other: Any) -> Symbol:
-        return build.call("logical_or", other, self)
+        return build.of_masks("logical_or", other, self)
 
     def __invert__(self) -> Symbol:
-        return build.call("logical_not", self)
+        return build.of_masks("logical_not", self)
 
     def __mod__(self, other: Any) -> NoReturn:
         self._no_operator("%", "a - b * np.floor(a / b)")

@@ -7,6 +7,7 @@ too, found when it meets a symbol.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -102,9 +103,13 @@ class Fields:
 
     def __getitem__(self, name: str) -> Symbol:
         if name not in self._specs:
+            close = difflib.get_close_matches(str(name), list(self._specs), n=1)
+            advice = (
+                f"Did you mean {self._namespace}.{close[0]}?" if close else f"Pass {self._namespace}={{{name!r}: ...}}."
+            )
             raise UnknownFieldError(
                 f"A program reads fields that it is given. It asks for {self._namespace}.{name}{s.caller_line()}; "
-                f"given are {sorted(self._specs) or 'none'}. Pass {self._namespace}={{{name!r}: ...}}."
+                f"given are {sorted(self._specs) or 'none'}. {advice}"
             )
         return input_symbol(self._namespace, name, self._specs[name])
 
@@ -179,8 +184,20 @@ def trace(function: Callable[..., Any], names: list[str], specs: Mapping[str, Ma
             values = [result]
         name = getattr(function, "__name__", "It")
         found.outputs = tuple(_output(name, value, len(values)) for value in values)
-        found.inputs = tuple(x for x in topological(found.outputs) if x.op == "input")
-    found.borrowed = tuple(_borrows(x) for x in found.outputs)
+        order = topological(found.outputs)
+        if not any(x.op in ("aggregate", "degree") or x.level == "edge" for x in order):
+            raise ProgramError(
+                f"A message program sends something along the edges. {name} neither aggregates with gk.agg nor "
+                "returns a value per edge, only values of one side. Write return gk.agg.sum(...), or compute it "
+                "without a program."
+            )
+        found.inputs = tuple(x for x in order if x.op == "input")
+    seen: set[Symbol] = set()
+    borrowed = []
+    for x in found.outputs:  # two outputs that come to the same value are two arrays
+        borrowed.append(_borrows(x) or x in seen)
+        seen.add(x)
+    found.borrowed = tuple(borrowed)
     found.is_wide = any(as_array(v).dtype.itemsize > 4 for v in found.captured if v.ndim and v.dtype.kind == "f")
     return found
 

@@ -24,6 +24,7 @@ EXPRESSIONS = {
 }  # fmt: skip
 POWERS = {3.0: "({0} * {0} * {0})", 4.0: "(({0} * {0}) * ({0} * {0}))", 0.5: "v.sqrt({0})", -1.0: "(1.0 / {0})"}
 POWERS |= {-2.0: "(1.0 / ({0} * {0}))", -0.5: "(1.0 / v.sqrt({0}))", 1.0: "{0}", 2.0: "({0} * {0})"}
+PLAIN = (-1.0, 0.0, 0.5, 1.0, 2.0)  # numbers that stand in the source
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Writer:
     outs: dict[Symbol, str] = field(default_factory=dict)
     buffers: dict[Symbol, str] = field(default_factory=dict)
     packed: list[Symbol] = field(default_factory=list)
+    numbers: list[float] = field(default_factory=list)
     fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
     lines: list[str] = field(default_factory=list)
 
@@ -53,6 +55,14 @@ def leaf_name(x: Symbol, writer: Writer) -> str:
     base = re.sub(r"\W", "_", base)
     taken = set(writer.names.values())
     return next(n for n in (base, *(f"{base}_{i}" for i in range(2, 1000))) if n not in taken)
+
+
+def number_name(x: Symbol, writer: Writer) -> str:
+    """A plain number as it is, any other as an argument of the kernel."""
+    if x.info in PLAIN or not math.isfinite(x.info):
+        return number_text(x.info)
+    writer.numbers.append(x.info)
+    return f"number{len(writer.numbers) - 1}"
 
 
 def number_text(value: float) -> str:

@@ -324,7 +324,7 @@ def _names(what: str, names: Sequence[str], known: tuple[str, ...]) -> tuple[str
 
 
 def _positive(name: str, value: float) -> float:
-    if not 0.0 < value < math.inf:
+    if not isinstance(value, int | float) or not 0.0 < value < math.inf:
         raise InvalidArgumentError(
             f"{name} must be a positive number. Got {value!r}. "
             "Compute it from the training graphs with PNAConv.mean_log_degree or PNAConv.mean_in_degree."
