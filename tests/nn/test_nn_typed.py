@@ -274,7 +274,7 @@ def test_programs_with_edge_fields():
     with pytest.raises(InvalidFeatureError, match=r"Got edge state e on Relation.*g\.without\('e', at="):
         gk.nn.TypedConv({WRITES: gk.nn.RelationSAGE((3, 4), 2)})(g)
     with pytest.raises(ShapeError, match=r"one value per receiver"):
-        gk.nn.TypedConv({WRITES: gk.message_program(lambda src, dst: src.x * dst.x)})(make_graph())
+        gk.nn.TypedConv({WRITES: gk.message_program(lambda src, dst: src.x.sum() * dst.x)})(make_graph())
     with pytest.raises(InvalidArgumentError, match=r"name that is free"):
         gk.nn.RelationProgram(weighted, params={"forward": (2, 2)})
 
