@@ -43,7 +43,7 @@ def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
     >>> K.blockwise(lambda x, y: np.maximum(x, 0) * y, np.array([-1.0, 2.0]), np.array([5.0, 5.0]))
     array([ 0., 10.])
     """
-    first = arrays[0]
+    first = next((a for a in arrays if type(a) is np.ndarray and a.ndim), arrays[0])
     if type(first) is not np.ndarray or first.size < BLOCKWISE or backend.current_backend() == "numpy":
         return function(*arrays)
     cut = [type(a) is np.ndarray and a.ndim > 0 for a in arrays]

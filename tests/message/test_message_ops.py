@@ -17,12 +17,12 @@ from gnnkit.message import (
     aggregate,
     edge_dot,
     edge_softmax,
-    extremes,
     gather_receivers,
     gather_senders,
     neighbour_max,
     neighbour_sum,
 )
+from gnnkit.message.program import chunks
 
 # Node 3 receives nothing, node 4 is isolated, 1 -> 1 is a loop, 2 -> 0 is there twice.
 SENDERS, RECEIVERS = np.array([2, 0, 1, 2, 3, 0]), np.array([0, 1, 1, 0, 2, 2])
@@ -164,7 +164,7 @@ def test_adjoint_pairs(data):
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("trailing", [(), (2,), (2, 2), (0,)])
 def test_maximum_in_chunks_is_the_maximum(chunk, topology, trailing, rng, monkeypatch):
-    monkeypatch.setattr(extremes, "CHUNK", chunk)
+    monkeypatch.setattr(chunks, "CHUNK", chunk)
     x = rng.integers(-2, 2, size=(topology.num_senders, *trailing)).astype(float)  # with ties
     expected = aggregate(topology, gather_senders(topology, x), "max").numpy()
     np.testing.assert_array_equal(neighbour_max(topology, x).numpy(), expected)
@@ -173,7 +173,7 @@ def test_maximum_in_chunks_is_the_maximum(chunk, topology, trailing, rng, monkey
 @pytest.mark.parametrize("chunk", [1, 4, 1 << 22])
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_gradient_of_the_maximum_in_chunks(chunk, topology, rng, monkeypatch):
-    monkeypatch.setattr(extremes, "CHUNK", chunk)
+    monkeypatch.setattr(chunks, "CHUNK", chunk)
     x = rng.integers(-2, 2, size=(topology.num_senders, 3)).astype(float)
     seed = rng.normal(size=(topology.num_receivers, 3))
     gradients = []

@@ -40,7 +40,7 @@ class Run:
         extras = brought_along(self.outputs, self.inputs, self.wrt) if self.wrt else ()
         needed: set[Symbol] = set()
         for index in range(len(self.outputs)) if self.wrt else ():
-            needed |= needed_by(*derivative(self.outputs, self.inputs, self.wrt, index))
+            needed |= needed_by(derivative(self.outputs, self.inputs, self.wrt, index)[0])
         found = evaluate(self.outputs + extras, bound, self.setting, self.values, needed, memory)
         self.results = found[: len(self.outputs)]
         self.values = {x: v for x, v in self.values.items() if x in needed}
@@ -76,7 +76,7 @@ def derivative(
 
 
 @lru_cache(maxsize=512)
-def needed_by(gradients: tuple[Symbol | None, ...], seed: Symbol) -> frozenset[Symbol]:
+def needed_by(gradients: tuple[Symbol | None, ...]) -> frozenset[Symbol]:
     """Everything that the derivative is computed from and that is no input."""
     order = topological([g for g in gradients if g is not None])
     return frozenset(x for x in order if x.level != "edge" and x.op not in ("input", "number"))

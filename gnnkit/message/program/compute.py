@@ -43,16 +43,7 @@ def compute(y: Symbol, values: Sequence[Array], rows: int, dtype: np.dtype[Any])
 
 def _call(y: Symbol, operands: list[Array]) -> Array:
     forward = TABLE[y.info].forward
-    first = next((v for v in operands if isinstance(v, np.ndarray) and v.ndim), operands[0])
-    if isinstance(first, np.ndarray) and first.size >= K.blocks.BLOCKWISE and y.level != "edge":
-        operands = sorted_first(operands) if y.info in ("add", "multiply") else operands
-        return K.blockwise(forward, *operands)
-    return forward(*operands)
-
-
-def sorted_first(operands: list[Array]) -> list[Array]:
-    """Put the array before the number: blockwise cuts along its first argument."""
-    return operands if np.ndim(operands[0]) else operands[::-1]
+    return forward(*operands) if y.level == "edge" else K.blockwise(forward, *operands)
 
 
 def _reshape(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:

@@ -92,9 +92,7 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(
-    program: Any, found: Trace, inputs: Sequence[Symbol], values: Sequence[Any], setting: Setting
-) -> Explanation:
+def explain(program: Any, found: Trace, inputs: Sequence[Symbol], setting: Setting) -> Explanation:
     """Describe the plan of a traced program and of its derivative."""
     result = Explanation(repr(program), setting)
     sources: list[str] = []
@@ -106,9 +104,9 @@ def explain(
     there = {x for step in plan.steps for part in step for x in (part.values if part.rows is None else part.rows.sinks)}
     there |= {sink for stage in plan.stages for sweep in stage for sink in sweep.sinks}
     for index in range(len(outputs)) if wrt else ():
-        gradients, seed = derivative(outputs, tuple(inputs), wrt, index)
+        gradients, _ = derivative(outputs, tuple(inputs), wrt, index)
         asked = tuple(g for g in gradients if g is not None)
-        known = needed_by(gradients, seed) & there
+        known = needed_by(gradients) & there
         result.backward += _steps(plan_for(asked, frozenset(known)), setting, sources, result)
         result.edge_arrays += [f"gradient of {describe(inputs[i])}" for i in wrt if inputs[i].level == "edge"]
     result.source = "\n\n".join(sources)

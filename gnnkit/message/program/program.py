@@ -114,8 +114,8 @@ class MessageProgram:
         """
         from gnnkit.message.program.explain import explain
 
-        found, values, setting = self._prepare(graph, src, dst, edge, globals, params)
-        return explain(self, found, found.inputs, values, setting)
+        found, _, setting = self._prepare(graph, src, dst, edge, globals, params)
+        return explain(self, found, found.inputs, setting)
 
     def source(
         self,

@@ -20,7 +20,7 @@ from gnnkit.message.program.nodes import Step, node_steps
 from gnnkit.message.program.plan import Plan, Sweep, arguments, is_leaf, make_plan
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
-from gnnkit.message.segments import _summed
+from gnnkit.message.segments import segment_sum
 
 
 @lru_cache(maxsize=512)
@@ -177,7 +177,7 @@ def _node(y: Symbol, args: list[Any], setting: Setting) -> Any:
         return K.segment_repeat(args[0], setting.pointer(y.info))
     if y.op == "pool":
         rows = np.ascontiguousarray(args[0])
-        flat = _summed(rows.reshape(len(rows), y.size), setting.pointer(y.args[0].level))
+        flat = segment_sum(rows.reshape(len(rows), y.size), indptr=setting.pointer(y.args[0].level))
         return flat.reshape(len(flat), *y.shape)
     count = setting.count(y.args[0].level) if y.op in ("total", "contract") else setting.count(y.level)
     return compute(y, args, count, setting.dtype)

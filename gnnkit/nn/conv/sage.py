@@ -14,7 +14,7 @@ from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, defvjp, is_tensor, primitive
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Topology
-from gnnkit.message import agg, aggregate, message_program, neighbour_sum_adjoint
+from gnnkit.message import aggregate, neighbour_max, neighbour_sum_adjoint
 from gnnkit.nn.conv.base import (
     Convolution,
     add_bias,
@@ -30,11 +30,6 @@ from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("mean", "max", "sum")
-
-
-@message_program
-def _largest(src: Any) -> Any:
-    return agg.max(src.x)
 
 
 @primitive
@@ -112,7 +107,7 @@ class _TwoWeights(Convolution):
     def _reduced(self, graph: Graph, x: Any, weights: Any) -> Tensor:
         topology = graph.topology
         if self.reducer == "max":
-            return _largest(topology, src={"x": require_dense(x, self)})
+            return neighbour_max(topology, require_dense(x, self))
         if self.reducer == "mean" and weights is None:
             return weighted_sum(topology, x, mean_weights(topology, x.dtype))
         if self.reducer == "mean":
