@@ -6,14 +6,14 @@ rows here: only the leading dimension, the dtype kind and the absence of NaN are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gnnkit import autodiff
 from gnnkit.errors import DTypeError, ImmutableError, InvalidFeatureError, ShapeError, UnknownFieldError
-from gnnkit.graph.topology import frozen
+from gnnkit.graph.topology import Topology, frozen
 
 COUNT = {"nodes": "num_nodes", "edges": "num_edges", "globals": "num_graphs"}
 ENTRY = {"nodes": "node", "edges": "edge", "globals": "graph"}
@@ -175,6 +175,15 @@ def take_rows(value: Any, index: np.ndarray) -> Any:
     if is_sparse(value):
         return value.take_rows(index)
     return np.take(value, index, axis=0)
+
+
+def edges_as_given(topology: Topology, edges: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Senders, receivers and edge fields in the order of the caller."""
+    if topology.is_caller_ordered:
+        return topology.senders, topology.receivers, dict(edges)
+    order = topology.caller_order
+    fields = {name: take_rows(value, order) for name, value in edges.items()}
+    return topology.senders[order], topology.receivers[order], fields
 
 
 def slice_rows(value: Any, start: int, stop: int) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gnnkit.errors import ImmutableError, InvalidGraphError, UnknownFieldError, unknown_name
 from gnnkit.graph.bounds import Bounds, checked_bounds
-from gnnkit.graph.fields import ENTRY, FieldMap, as_field, describe, take_rows
+from gnnkit.graph.fields import ENTRY, FieldMap, as_field, describe, edges_as_given
 from gnnkit.graph.origin import BatchOrigin, Origin
 from gnnkit.graph.topology import Topology
 from gnnkit.graph.validate import checked_fields, checked_name, refuse_nan
@@ -299,12 +299,7 @@ class Graph:
     # ------------------------------------------------------------------ looking at it
     def to_edges(self) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Return ``(senders, receivers, edge fields)`` in the caller's order, the inverse of :func:`from_edges`."""
-        topology = self.topology
-        if topology.is_caller_ordered:
-            return topology.senders, topology.receivers, dict(self.edges)
-        order = topology.caller_order
-        fields = {name: take_rows(value, order) for name, value in self.edges.items()}
-        return topology.senders[order], topology.receivers[order], fields
+        return edges_as_given(self.topology, self.edges)
 
     def report(self) -> GraphReport:
         """Count isolated nodes, self-loops, duplicates, components; symmetry, dtypes, memory. Prints as a table."""

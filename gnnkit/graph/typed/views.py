@@ -9,7 +9,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.errors import InvalidArgumentError, UnknownFieldError, unknown_name
-from gnnkit.graph.fields import FieldMap, describe, take_rows
+from gnnkit.graph.fields import FieldMap, describe, edges_as_given
 from gnnkit.graph.topology import Topology
 from gnnkit.graph.typed.keys import Frozen, RelationKey, as_relation
 
@@ -153,12 +153,7 @@ class Relation(Frozen):
 
     def to_edges(self) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Return ``(senders, receivers, edge fields)`` in the caller's order; :func:`gk.typed_graph` takes it back."""
-        topology = self.topology
-        if topology.is_caller_ordered:
-            return topology.senders, topology.receivers, dict(self.edges)
-        order = topology.caller_order
-        fields = {name: take_rows(value, order) for name, value in self.edges.items()}
-        return topology.senders[order], topology.receivers[order], fields
+        return edges_as_given(self.topology, self.edges)
 
     def __getitem__(self, name: str) -> Any:
         return self.edges[name]
