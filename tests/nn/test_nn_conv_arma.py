@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conv_cases import randomised
 
 import gnnkit as gk
 from gnnkit.errors import InvalidArgumentError, UnknownNameError
@@ -34,13 +35,6 @@ def normalised(graph, weights):
         if degree[i] > 0 and degree[j] > 0:
             s[i, j] += w[k] / np.sqrt(degree[i] * degree[j])
     return s
-
-
-def randomised(layer, rng):
-    layer.astype("float64")
-    for parameter in layer.parameters():
-        parameter.assign(rng.normal(size=parameter.shape))
-    return layer
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(3, 2), (2, 7)])  # the first product before and after the sum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conv_cases import randomised
 
 import gnnkit as gk
 
@@ -44,13 +45,6 @@ def normalised_adjacency(graph, weights=None, loops=True):
         for j, w in found:
             s[i, j] += w * scale[i] * scale[j]
     return s
-
-
-def randomised(layer, rng):
-    layer.astype("float64")
-    for parameter in layer.parameters():
-        parameter.assign(rng.normal(size=parameter.shape))
-    return layer
 
 
 def output(layer, graph):

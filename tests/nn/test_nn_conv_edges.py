@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conv_cases import randomised
 
 import gnnkit as gk
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownNameError
@@ -18,13 +19,6 @@ NUM_NODES, NUM_EDGES = 6, 10
 def make_graph(rng, channels=3, edge_channels=None):
     e = None if edge_channels is None else rng.normal(size=(NUM_EDGES, edge_channels))
     return gk.from_edges(SENDERS, RECEIVERS, num_nodes=NUM_NODES, x=rng.normal(size=(NUM_NODES, channels)), e=e)
-
-
-def randomised(layer, rng):
-    layer.astype("float64")
-    for parameter in layer.parameters():
-        parameter.assign(rng.normal(size=parameter.shape))
-    return layer
 
 
 def output(layer, graph):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conv_cases import randomised
 
 import gnnkit as gk
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownFieldError
@@ -38,13 +39,6 @@ def smoothed(graph, x, weights, loops):
         if degree[i] > 0 and degree[j] > 0:
             out[i] += value / math.sqrt(degree[i] * degree[j]) * x[j]
     return out
-
-
-def randomised(layer, rng):
-    layer.astype("float64")
-    for parameter in layer.parameters():
-        parameter.assign(rng.normal(size=parameter.shape))
-    return layer
 
 
 @pytest.mark.parametrize("weight", [None, "w"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conv_cases import randomised
 
 import gnnkit as gk
 from gnnkit import kernels as K
@@ -37,13 +38,6 @@ def adjacency(graph, weights, normalise):
         elif degree[i] > 0 and degree[j] > 0:
             a[i, j] += w[k] / np.sqrt(degree[i] * degree[j])
     return a
-
-
-def randomised(layer, rng):
-    layer.astype("float64")
-    for parameter in layer.parameters():
-        parameter.assign(rng.normal(size=parameter.shape))
-    return layer
 
 
 @pytest.mark.parametrize("learnt", [False, True])  # learnt features of 5 channels go through Horner's rule
