@@ -44,7 +44,7 @@ from gnnkit.kernels.segments import segment_repeat as segment_repeat
 from gnnkit.kernels.segments import segment_softmax as segment_softmax
 from gnnkit.kernels.segments import segment_std as segment_std
 from gnnkit.kernels.segments import segment_sum as segment_sum
-from gnnkit.kernels.stencil_sums import stencil_outer as stencil_outer
+from gnnkit.kernels.stencil_outers import stencil_outer as stencil_outer
 from gnnkit.kernels.stencil_sums import stencil_sum as stencil_sum
 from gnnkit.kernels.stencils import StencilPart as StencilPart
 from gnnkit.kernels.traversal import khop as khop

@@ -1,0 +1,145 @@
+"""Numba loops of stencil_sum: weights packed into panels, then tiles over blocks of rows. Imports floor 0's engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnnkit.kernels import vector_rows
+from gnnkit.kernels.backend import jit
+from gnnkit.kernels.jit.stencil_addresses import fill_sources, fill_targets, repeat_last
+from gnnkit.kernels.jit.stencil_tiles import ROWS, WIDE_ROWS, address, sum_tile
+
+VECTOR_BYTES = vector_rows.VECTOR_BITS // 8
+
+narrow_tile, wide_tile = sum_tile(ROWS, 1), sum_tile(WIDE_ROWS, 2)
+narrow_depthwise_tile, wide_depthwise_tile = sum_tile(ROWS, 1, depthwise=True), sum_tile(WIDE_ROWS, 2, depthwise=True)
+
+
+@jit
+def pack(start, stop, weight, offsets, slot_step, inner_step, column_step, inner, columns, groups, lanes, panels):
+    """Lay out the panels of tiles start..stop: [tile, slot, channel, columns of the tile], zeros behind the columns.
+
+    The weight of offset k, channel c, column f lies at weight[k * slot_step + c * inner_step + f * column_step].
+    Returns whether all weights are finite.
+    """
+    vectors = -(-columns // lanes)
+    tiles = (vectors + 1) // 2
+    slots = offsets.shape[0]
+    bad = False
+    for tile in range(start, stop):
+        group = tile // tiles
+        v = 2 * (tile - group * tiles)
+        width = min(2, vectors - v) * lanes
+        count = min(width, columns - v * lanes)
+        out = (group * vectors + v) * lanes * slots * inner
+        for i in range(slots):
+            line = offsets[i] * slot_step + (group * columns + v * lanes) * column_step
+            for c in range(inner):
+                for f in range(count):
+                    value = weight[line + c * inner_step + f * column_step]
+                    panels[out + f] = value
+                    bad |= value - value != 0
+                for f in range(count, width):
+                    panels[out + f] = 0
+                out += width
+    return not bad
+
+
+@jit
+def sum_blocks(
+    row_start, row_stop, tile_start, tile_stop, table, rows, sender_base, receiver_base, x, row_size, panels,
+    inner, columns, groups, absent, block, slab, fresh, out,
+):  # fmt: skip
+    """Rows row_start..row_stop of a part, counted through its repetitions, and tiles of columns."""
+    size = x.itemsize
+    lanes = VECTOR_BYTES // size
+    vectors = -(-columns // lanes)
+    tiles = (vectors + 1) // 2
+    slots, num_rows = table.shape
+    out_size = columns * groups
+    sources = np.empty((slots, block), np.int64)
+    targets = np.empty(block, np.int64)
+    far = np.iinfo(np.int64).max
+    for begin in range(row_start, row_stop, block):
+        end = min(begin + block, row_stop)
+        full = -(-(end - begin) // ROWS) * ROWS
+        fill_sources(
+            table, sender_base, 0, slots, begin, end, address(x), row_size * size, address(absent), far, 0, sources
+        )
+        fill_targets(rows, receiver_base, num_rows, begin, end, address(out), out_size * size, far, 0, targets)
+        repeat_last(slots, end - begin, full, sources, targets)
+        for tile in range(tile_start, tile_stop):
+            group = tile // tiles
+            v = 2 * (tile - group * tiles)
+            width = min(2 * lanes, columns - v * lanes)
+            there = size * (group * columns + v * lanes)
+            wide = vectors - v > 1
+            step = inner * lanes * (2 if wide else 1)
+            panel = (group * vectors + v) * lanes * slots * inner
+            for i in range(0, max(slots, 1), slab):
+                j = min(i + slab, slots)
+                new = int(fresh and i == 0)
+                at, position = size * group * inner, panel + i * step
+                if wide:
+                    for r in range(0, end - begin, WIDE_ROWS):
+                        wide_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new)
+                else:
+                    for r in range(0, end - begin, ROWS):
+                        narrow_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new)
+
+
+@jit
+def depthwise_sum_blocks(
+    row_start, row_stop, tile_start, tile_stop, table, rows, sender_base, receiver_base, x, channels, panels,
+    absent, last, shift, block, fresh, out,
+):  # fmt: skip
+    """The same where every channel has its own weights and no other; panels as of one group of ``channels`` columns."""
+    size = x.itemsize
+    lanes = VECTOR_BYTES // size
+    vectors = -(-channels // lanes)
+    slots, num_rows = table.shape
+    sources = np.empty((slots, block), np.int64)
+    targets = np.empty(block, np.int64)
+    row_bytes, new = channels * size, int(fresh)
+    far = np.iinfo(np.int64).max
+    for begin in range(row_start, row_stop, block):
+        end = min(begin + block, row_stop)
+        full = -(-(end - begin) // ROWS) * ROWS
+        fill_sources(
+            table, sender_base, 0, slots, begin, end, address(x), row_bytes, address(absent), last, shift, sources
+        )
+        fill_targets(rows, receiver_base, num_rows, begin, end, address(out), row_bytes, far, 0, targets)
+        repeat_last(slots, end - begin, full, sources, targets)
+        for tile in range(tile_start, tile_stop):
+            v = 2 * tile
+            width = min(2 * lanes, channels - v * lanes)
+            at, position = size * v * lanes, v * lanes * slots
+            if vectors - v > 1:
+                for r in range(0, end - begin, WIDE_ROWS):
+                    wide_depthwise_tile(sources, r, 0, slots, at, 1, panels, position, targets, at, width, new)
+            else:
+                for r in range(0, end - begin, ROWS):
+                    narrow_depthwise_tile(sources, r, 0, slots, at, 1, panels, position, targets, at, width, new)
+
+
+@jit
+def careful_sum(row_start, row_stop, table, rows, offsets, sender_base, receiver_base, x, row_size, weight, out):
+    """Rows row_start..row_stop one edge at a time, x and out flat, weight [offsets, inner, groups, columns].
+
+    For weights that are not finite: the tiles multiply them by zeros where a slot has no sender.
+    """
+    _, inner, groups, columns = weight.shape
+    num_rows = table.shape[1]
+    for t in range(row_start, row_stop):
+        b = t // num_rows
+        j = t - b * num_rows
+        receiver = receiver_base[b] + (rows[j] if len(rows) > 0 else j)
+        for i in range(table.shape[0]):
+            if table[i, j] >= 0:
+                source = (sender_base[b] + table[i, j]) * row_size
+                for g in range(groups):
+                    target = (receiver * groups + g) * columns
+                    for c in range(inner):
+                        value = x[source + g * inner + c]
+                        for f in range(columns):
+                            out[target + f] += value * weight[offsets[i], c, g, f]

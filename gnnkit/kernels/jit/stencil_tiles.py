@@ -1,0 +1,256 @@
+"""LLVM intrinsics for convolutions: a tile of sums stays in registers. Imports simd and vector_rows.
+
+A processor multiplies and adds far faster than it loads and stores. So a tile of rows times vectors of sums is kept
+in registers while everything that is added to it goes past: for each number of a sender and each vector of weights
+that is loaded, a whole row or column of the tile is updated.
+
+Which numbers go past is told by tables of addresses, made beforehand (see jit/stencil_addresses.py): of the features
+that a slot of the stencil reads at each row, and of the row of the result. So a tile knows nothing of images, borders
+or strides; rows of a tile may lie anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from gnnkit.kernels import simd, vector_rows
+from gnnkit.kernels.simd import INT64, _int, _multiply_add, _pointer, _splat
+
+# 32 vector registers hold 24 sums, two vectors of weights and what is broadcast; 16 registers hold half of that.
+MANY_REGISTERS = simd.MAX_TILES == 16
+ROWS = 12  # rows of a tile of sums are a multiple or a divisor of this
+WIDE_ROWS = 12 if MANY_REGISTERS else 6  # rows of a tile of two vectors
+# channels of a tile of outer products; the smaller one wastes less on the usual powers of two
+FEW_CHANNELS, MANY_CHANNELS = (8, 12) if MANY_REGISTERS else (4, 6)
+
+
+def _array(context, builder, sig, values, k):
+    return _pointer(context, builder, sig.args[k], values[k]).data
+
+
+def _pointer_width(context, builder, sig, values, k):
+    """Length of the rows of a matrix."""
+    return cgutils.unpack_tuple(builder, _pointer(context, builder, sig.args[k], values[k]).shape)[1]
+
+
+def _vector_at(builder, pointer, vector):
+    return builder.bitcast(pointer, vector.as_pointer())
+
+
+@contextlib.contextmanager
+def _loop(builder, begin, end, sums):
+    """``for k in range(begin, end)`` with ``sums``, a list of vectors, carried around.
+
+    Yields (k, sums inside); assign the new sums to the slice. Afterwards ``sums`` holds the results.
+    """
+    before = builder.block
+    body, after = builder.append_basic_block("round"), builder.append_basic_block("rounds_done")
+    builder.cbranch(builder.icmp_signed("<", begin, end), body, after)
+    builder.position_at_end(body)
+    k = builder.phi(INT64)
+    inside = [builder.phi(value.type) for value in sums]
+    carried = list(inside)
+    yield k, carried
+    following = builder.add(k, _int(1))
+    last = builder.block
+    simd._loop_branch(builder, builder.icmp_signed("<", following, end), body, after)
+    for phi, first, value in zip([k, *inside], [begin, *sums], [following, *carried]):
+        phi.add_incoming(first, before)
+        phi.add_incoming(value, last)
+    builder.position_at_end(after)
+    for p, value in enumerate(carried):
+        result = builder.phi(value.type)
+        result.add_incoming(sums[p], before)
+        result.add_incoming(value, last)
+        sums[p] = result
+
+
+@intrinsic
+def address(typingctx, array):
+    """Where the numbers of ``array`` begin in memory. The array must outlive every use of the address."""
+
+    def codegen(context, builder, sig, values):
+        return builder.ptrtoint(_array(context, builder, sig, values, 0), INT64)
+
+    return types.int64(array), codegen
+
+
+def _begin(builder, fresh, vector, count, read):
+    """The sums of a tile before anything is added: zeros if ``fresh`` is not 0, else what ``read()`` gives."""
+    with builder.if_else(builder.icmp_signed("!=", fresh, _int(0))) as (new, old):
+        with new:
+            from_new = builder.block
+        with old:
+            values = read()
+            from_old = builder.block
+    sums = [builder.phi(vector) for _ in range(count)]
+    for phi, value in zip(sums, values):
+        phi.add_incoming(ir.Constant(vector, [0.0] * vector.count), from_new)
+        phi.add_incoming(value, from_old)
+    return sums
+
+
+def _pointers(builder, table, position, step, count, offset, number):
+    """Pointers to ``number``, from ``count`` addresses of ``table``, ``step`` apart, moved by ``offset`` bytes."""
+    pointers = []
+    for r in range(count):
+        place = builder.add(position, builder.mul(_int(r), step))
+        there = builder.add(builder.load(builder.gep(table, [place])), offset)
+        pointers.append(builder.inttoptr(there, number.as_pointer()))
+    return pointers
+
+
+def _vector_type(context, number):
+    lanes = vector_rows.VECTOR_BITS // number.bitwidth
+    return ir.VectorType(context.get_value_type(number), lanes), lanes, number.bitwidth // 8
+
+
+def _read_all(builder, pointer, vector, vectors, itemsize):
+    ahead = [builder.gep(pointer, [_int(v * vector.count)]) for v in range(vectors)]
+    return [builder.load(_vector_at(builder, p, vector), align=itemsize) for p in ahead]
+
+
+def sum_tile(rows, vectors, depthwise=False):
+    """The intrinsic that adds slots to a tile of ``rows`` results of ``vectors`` vectors of channels.
+
+    tile(sources, row, begin, end, source_offset, channels, panel, position, targets, target_offset, width, fresh):
+    for row <= j < row + rows, add sources[i, j][c] * panel[position + (i, c)] over slots begin <= i < end and
+    channels c, in this order, to targets[j][:width] (to zeros if fresh). sources and targets hold addresses, which the
+    offsets move by bytes. ``width`` ends in the last vector. Several rows with one target must have the same sources:
+    they all write the same. Depthwise, lane f of a vector takes sources[i, j][f] * panel[position + (i, f)].
+    """
+    index = types.int64
+
+    @intrinsic
+    def tile(typingctx, sources, row, begin, end, offset, channels, panel, position, targets, shift, width, fresh):
+        number = panel.dtype
+
+        def codegen(context, builder, sig, values):
+            _, row_, begin_, end_, offset_, channels_, _, position_, _, shift_, width_, fresh_ = values
+            vector, lanes, itemsize = _vector_type(context, number)
+            table = _array(context, builder, sig, values, 0)
+            table_width = _pointer_width(context, builder, sig, values, 0)
+            start = builder.gep(_array(context, builder, sig, values, 6), [position_])
+            target_table = _array(context, builder, sig, values, 8)
+            goals = _pointers(builder, target_table, row_, _int(1), rows, shift_, vector.element)
+            rest = builder.sub(width_, _int((vectors - 1) * lanes))
+
+            def read():
+                found = []
+                for goal in goals:
+                    found += _read_all(builder, goal, vector, vectors - 1, itemsize)
+                    last = builder.gep(goal, [_int((vectors - 1) * lanes)])
+                    found.append(vector_rows._read(builder, last, rest, vector))
+                return found
+
+            def add(pointers, weights, sums):
+                for r, pointer in enumerate(pointers):
+                    if not depthwise:
+                        many = _splat(builder, builder.load(pointer), lanes)
+                    for v, weight in enumerate(weights):
+                        if depthwise:
+                            ahead = builder.gep(pointer, [_int(v * lanes)])
+                            many = builder.load(_vector_at(builder, ahead, vector), align=itemsize)
+                        k = r * vectors + v
+                        sums[k] = _multiply_add(builder, many, weight, sums[k])
+
+            sums = _begin(builder, fresh_, vector, rows * vectors, read)
+            with _loop(builder, begin_, end_, sums) as (i, sums_of_slot):
+                place = builder.add(builder.mul(i, table_width), row_)
+                pointers = _pointers(builder, table, place, _int(1), rows, offset_, vector.element)
+                before = builder.mul(builder.sub(i, begin_), channels_)
+                panel_ = builder.gep(start, [builder.mul(before, _int(vectors * lanes))])
+                if depthwise:
+                    add(pointers, _read_all(builder, panel_, vector, vectors, itemsize), sums_of_slot)
+                else:
+                    with _loop(builder, _int(0), channels_, sums_of_slot) as (c, sums_of_channel):
+                        line = builder.gep(panel_, [builder.mul(c, _int(vectors * lanes))])
+                        weights = _read_all(builder, line, vector, vectors, itemsize)
+                        add([builder.gep(p, [c]) for p in pointers], weights, sums_of_channel)
+            for r, goal in enumerate(goals):
+                for v in range(vectors):
+                    there = builder.gep(goal, [_int(v * lanes)])
+                    if v == vectors - 1:
+                        vector_rows._write(builder, there, rest, sums[r * vectors + v])
+                    else:
+                        builder.store(sums[r * vectors + v], _vector_at(builder, there, vector), align=itemsize)
+            return context.get_dummy_value()
+
+        arguments = (sources, index, index, index, index, index, panel, index, targets, index, index, index)
+        return types.void(*arguments), codegen
+
+    return tile
+
+
+def _add_outer(builder, source, offset, rows, ys, sums):
+    """Add to ``sums`` the products of ``rows`` numbers at address ``source`` + ``offset`` with ``ys``; 0: nothing.
+
+    The jump costs less than it saves, and what is not added cannot make a NaN.
+    """
+    vector = ys[0].type
+    old = list(sums)
+    before = builder.block
+    with builder.if_then(builder.icmp_signed("!=", source, _int(0))):
+        pointer = builder.inttoptr(builder.add(source, offset), vector.element.as_pointer())
+        for r in range(rows):
+            x = _splat(builder, builder.load(builder.gep(pointer, [_int(r)])), vector.count)
+            for v, y in enumerate(ys):
+                k = r * len(ys) + v
+                sums[k] = _multiply_add(builder, x, y, sums[k])
+        inside = builder.block
+    for k, (same, new) in enumerate(zip(old, sums)):
+        phi = builder.phi(vector)
+        phi.add_incoming(same, before)
+        phi.add_incoming(new, inside)
+        sums[k] = phi
+
+
+def outer_tile(rows, vectors, depthwise=False):
+    """The intrinsic that adds rows to a tile of outer products: ``rows`` channels, ``vectors`` vectors of channels.
+
+    tile(sources, slot, begin, end, source_offset, targets, target_offset, out, position, fresh): adds
+    sources[slot, j][c] * targets[j][f] over rows begin <= j < end, in this order, to out[position + (c, f)] (to zeros
+    if fresh) for c < rows and f < vectors * lanes: both are read beyond the end of a row. sources and targets hold
+    addresses, which the offsets move by bytes; a source of 0 adds nothing. Depthwise, row r of the tile is slot + r
+    and takes sources[slot + r, j][f] * targets[j][f]; there, sources must not be 0.
+    """
+    index = types.int64
+
+    @intrinsic
+    def tile(typingctx, sources, slot, begin, end, offset, targets, shift, out, position, fresh):
+        number = out.dtype
+
+        def codegen(context, builder, sig, values):
+            _, slot_, begin_, end_, offset_, _, shift_, _, position_, fresh_ = values
+            vector, lanes, itemsize = _vector_type(context, number)
+            table = _array(context, builder, sig, values, 0)
+            table_width = _pointer_width(context, builder, sig, values, 0)
+            target_table = _array(context, builder, sig, values, 5)
+            goal = builder.gep(_array(context, builder, sig, values, 7), [position_])
+            count = rows * vectors
+            line = builder.mul(slot_, table_width)
+            sums = _begin(builder, fresh_, vector, count, lambda: _read_all(builder, goal, vector, count, itemsize))
+            with _loop(builder, begin_, end_, sums) as (j, sums_):
+                (target,) = _pointers(builder, target_table, j, _int(0), 1, shift_, vector.element)
+                ys = _read_all(builder, target, vector, vectors, itemsize)
+                place = builder.add(line, j)
+                if depthwise:
+                    pointers = _pointers(builder, table, place, table_width, rows, offset_, vector.element)
+                    for r, pointer in enumerate(pointers):
+                        for v, x in enumerate(_read_all(builder, pointer, vector, vectors, itemsize)):
+                            sums_[r * vectors + v] = _multiply_add(builder, x, ys[v], sums_[r * vectors + v])
+                else:
+                    _add_outer(builder, builder.load(builder.gep(table, [place])), offset_, rows, ys, sums_)
+            for k, value in enumerate(sums):
+                there = builder.gep(goal, [_int(k * lanes)])
+                builder.store(value, _vector_at(builder, there, vector), align=itemsize)
+            return context.get_dummy_value()
+
+        arguments = (sources, index, index, index, index, targets, index, out, index, index)
+        return types.void(*arguments), codegen
+
+    return tile
