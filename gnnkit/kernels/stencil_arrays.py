@@ -64,8 +64,8 @@ def tail_copy(x: NDArray[Any], beyond: int) -> tuple[NDArray[Any], int, int]:
         Zeros, at least one row and ``beyond`` of them, then the last rows, then ``beyond`` more zeros.
     last : int
         The first row that must be read from the copy; the number of rows if none must.
-    begin : int
-        Where that row begins in the copy.
+    shift : int
+        How many bytes further than in ``x`` that row begins in the copy.
     """
     num_rows, size = x.shape
     count = min(num_rows, -(-beyond // size)) if size else 0
@@ -73,4 +73,5 @@ def tail_copy(x: NDArray[Any], beyond: int) -> tuple[NDArray[Any], int, int]:
     copy = np.zeros(begin + count * size + beyond, x.dtype)
     if count:
         copy[begin : begin + count * size] = x[num_rows - count :].reshape(-1)
-    return copy, num_rows - count, begin
+    last, itemsize = num_rows - count, x.dtype.itemsize
+    return copy, last, copy.ctypes.data - x.ctypes.data + (begin - last * size) * itemsize

@@ -5,14 +5,181 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gnnkit.kernels import backend
+from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
+from gnnkit.kernels.parallel import run_chunks
+from gnnkit.kernels.stencil_arrays import (
+    CHUNKS,
+    WHOLE,
+    PartArrays,
+    block_rows,
+    even_bounds,
+    part_arrays,
+    tail_copy,
+)
 from gnnkit.kernels.stencils import StencilPart
 from gnnkit.kernels.twins import stencil_sums as twins
+
+# Numbers of all partial sums together: beyond that, chunks share the weights among themselves rather than the rows.
+PARTIAL = 1 << 20
+SHORTEST_PIECE = 512  # rows that are worth partial sums of their own
 
 
 def stencil_outer(
     parts: Sequence[StencilPart], x: ArrayLike, y: ArrayLike, *, num_offsets: int, groups: int = 1
 ) -> NDArray[Any]:
-    """Derivative of :func:`stencil_sum` by its weights: outer products of senders and receivers, summed per offset."""
-    return twins.stencil_outer(parts, x, y, num_offsets=num_offsets, groups=groups)
+    """Outer products of the features at both ends of every edge, summed over the edges of each offset.
+
+    This is the derivative of :func:`stencil_sum` by its weights, if ``y`` is that of its result.
+
+    Parameters
+    ----------
+    parts : sequence of StencilPart
+    x : [num_senders, in_channels]
+        float32 or float64 on the fast path (others run on the numpy twin).
+    y : [num_receivers, out_channels]
+    num_offsets : int
+    groups : int
+        Channels of each group are multiplied with those of the same group only.
+
+    Returns
+    -------
+    [num_offsets, in_channels // groups, out_channels]
+        Zero for an offset without edges.
+
+    Notes
+    -----
+    Rows are summed in pieces that depend on the shapes alone, and the pieces in order: same bits for any number of
+    threads. An absent edge adds nothing, whatever is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> table = np.array([[-1, 0, 1], [0, 1, 2]], np.int32)
+    >>> part = K.StencilPart(table, None, np.array([0, 1], np.int32), np.array([0]), np.array([0]))
+    >>> K.stencil_outer((part,), np.array([[1.0], [10.0], [100.0]]), np.ones((3, 1)), num_offsets=2).ravel()
+    array([ 11., 111.])
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    dtype = np.result_type(x, y)
+    if dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        return twins.stencil_outer(parts, x, y, num_offsets=num_offsets, groups=groups)
+    x, y = read_only(x, dtype), read_only(y, dtype)
+    out = np.zeros((num_offsets, x.shape[1] // groups, y.shape[1]), dtype)
+    if out.size:
+        for part in map(part_arrays, parts):
+            if part.total and len(part.table):
+                _add_part(part, x, y, groups, out)
+    return out
+
+
+def _add_part(part: PartArrays, x: NDArray[Any], y: NDArray[Any], groups: int, out: NDArray[Any]) -> None:
+    loops = backend.loops("stencil_outers")
+    _, inner, out_size = out.shape
+    if inner == 1 and groups == out_size == x.shape[1]:
+        found = _depthwise(loops, part, x, y, out)
+    else:
+        found = _dense(loops, part, x, y, groups, out)
+    if not found:
+        wide = out.reshape(len(out), inner, groups, out_size // groups)
+        args = (*part[:5], x.reshape(-1), inner, y.reshape(-1), out_size // groups, groups, wide)
+        run_chunks(lambda i, j: loops.careful_outer(i, j, *args), even_bounds(inner, CHUNKS))
+
+
+def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], groups: int, out: NDArray[Any]) -> bool:
+    table, rows, offsets, sender_base, receiver_base, total = part
+    _, inner, out_size = out.shape
+    columns, slots, size = out_size // groups, len(table), x.dtype.itemsize
+    lanes = loops.VECTOR_BYTES // size
+    windowed = inner < loops.FEW_CHANNELS
+    channels, ranks = (slots * inner, 1) if windowed else (inner, slots)
+    # the tile that wastes less
+    tile_rows = min(loops.MANY_CHANNELS, loops.FEW_CHANNELS, key=lambda rows: -(-channels // rows) * rows)
+    tiles = -(-channels // tile_rows)
+    numbers = groups * -(-columns // lanes) * lanes * ranks * tiles * tile_rows
+    items = ranks * groups * tiles
+    row_bounds, item_bounds = _pieces(total, items, numbers, total * slots * inner * out_size)
+    partial = empty((len(row_bounds) - 1, numbers), x.dtype)
+    x_tail, x_last, x_shift = tail_copy(x, 0 if windowed else -inner % tile_rows)
+    y_tail, y_last, y_shift = tail_copy(y, -columns % lanes)
+    block = block_rows(1 if windowed else slots, max(channels * groups, out_size) * size)
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+
+    def run(piece: int, i: int, j: int, first: int, stop: int) -> None:
+        loops.outer_blocks(
+            i, j, first, stop, piece, table, rows, sender_base, receiver_base, flat_x, inner, x_last, x_shift,
+            flat_y, columns, y_last, y_shift, groups, tile_rows, windowed, block, partial,
+        )  # fmt: skip
+
+    _run_pieces(run, row_bounds, item_bounds)
+    del x_tail, y_tail  # they had to live until here: the loops know only their addresses
+    per_rank = slots if windowed else 1
+    return _collect(loops, partial, offsets, ranks, per_rank, groups, columns, tiles * tile_rows, lanes, windowed, out)
+
+
+def _depthwise(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], out: NDArray[Any]) -> bool:
+    table, rows, offsets, sender_base, receiver_base, total = part
+    channels, slots, size = out.shape[2], len(table), x.dtype.itemsize
+    lanes = loops.VECTOR_BYTES // size
+    items = -(-slots // loops.WIDE_ROWS)
+    padded = items * loops.WIDE_ROWS
+    row_bounds, item_bounds = _pieces(total, items, -(-channels // lanes) * lanes * padded, total * slots * channels)
+    partial = empty((len(row_bounds) - 1, -(-channels // lanes) * lanes * padded), x.dtype)
+    x_tail, x_last, x_shift = tail_copy(x, -channels % lanes)
+    y_tail, y_last, y_shift = tail_copy(y, -channels % lanes)
+    block = block_rows(slots, channels * size)
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+
+    def run(piece: int, i: int, j: int, first: int, stop: int) -> None:
+        loops.depthwise_outer_blocks(
+            i, j, first, stop, piece, table, rows, sender_base, receiver_base, flat_x, channels, x_last, x_shift,
+            flat_y, y_last, y_shift, x_tail, block, partial,
+        )  # fmt: skip
+
+    _run_pieces(run, row_bounds, item_bounds)
+    del y_tail
+    return _collect(loops, partial, offsets, 1, slots, 1, channels, padded, lanes, True, out)
+
+
+def _pieces(total: int, items: int, numbers: int, work: int) -> tuple[list[int], list[int]]:
+    """Boundaries of rows and of items: together about CHUNKS chunks, with bounded memory for partial sums."""
+    if work < WHOLE:
+        return [0, total], [0, items]
+    pieces = min(CHUNKS, max(1, total // SHORTEST_PIECE), max(1, PARTIAL // numbers))
+    rows = even_bounds(total, pieces)
+    return rows, even_bounds(items, -(-CHUNKS // (len(rows) - 1)))
+
+
+def _run_pieces(run: Any, row_bounds: list[int], item_bounds: list[int]) -> None:
+    pieces = len(row_bounds) - 1
+
+    def chunk(c: int, _: int) -> None:
+        q, p = divmod(c, pieces)
+        run(p, row_bounds[p], row_bounds[p + 1], item_bounds[q], item_bounds[q + 1])
+
+    run_chunks(chunk, range(pieces * (len(item_bounds) - 1) + 1))
+
+
+def _collect(
+    loops: Any, partial: NDArray[Any], offsets: NDArray[Any], ranks: int, per_rank: int, groups: int, columns: int,
+    channel_rows: int, lanes: int, zeros: bool, out: NDArray[Any],
+) -> bool:  # fmt: skip
+    """Add the partial sums to ``out``; if ``zeros`` stood for absent edges, refuse (False) where any is not finite.
+
+    A zero times what is not finite is a NaN that no edge has sent: then the careful loop must do it all.
+    """
+    found = np.zeros_like(out) if zeros else out
+    args = (partial, offsets, ranks, per_rank, groups, columns, channel_rows, lanes, found)
+    if partial.size < WHOLE // 16:
+        loops.collect(0, out.shape[1], *args)
+    else:
+        run_chunks(lambda i, j: loops.collect(i, j, *args), even_bounds(out.shape[1], CHUNKS))
+    if zeros:
+        if not np.isfinite(found).all():
+            return False
+        out += found
+    return True

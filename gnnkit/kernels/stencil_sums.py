@@ -129,8 +129,7 @@ def _add_part(
     block = block_rows(slots, x.shape[1] * size)
     flat = (x.reshape(-1), panels, out.reshape(-1))
     if depthwise:
-        copy, last, begin = tail_copy(x, -out_size % lanes)
-        shift = copy.ctypes.data - x.ctypes.data + (begin - last * out_size) * size
+        copy, last, shift = tail_copy(x, -out_size % lanes)
 
         def run(i: int, j: int, first: int, stop: int) -> None:
             loops.depthwise_sum_blocks(
