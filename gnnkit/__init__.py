@@ -38,6 +38,9 @@ from gnnkit.autodiff import tape as tape
 from gnnkit.autodiff import tensor as tensor
 from gnnkit.autodiff import value_and_grad as value_and_grad
 from gnnkit.graph import Graph as Graph
+from gnnkit.graph import Grid as Grid
+from gnnkit.graph import GridTopology as GridTopology
+from gnnkit.graph import Stencil as Stencil
 from gnnkit.graph import Topology as Topology
 from gnnkit.graph import TypedGraph as TypedGraph
 from gnnkit.graph import batch as batch
@@ -45,11 +48,15 @@ from gnnkit.graph import complete as complete
 from gnnkit.graph import cycle as cycle
 from gnnkit.graph import empty as empty
 from gnnkit.graph import from_edges as from_edges
+from gnnkit.graph import from_grid_array as from_grid_array
 from gnnkit.graph import from_homogeneous as from_homogeneous
+from gnnkit.graph import from_image as from_image
 from gnnkit.graph import from_networkx as from_networkx
 from gnnkit.graph import from_networkx_typed as from_networkx_typed
 from gnnkit.graph import from_pandas as from_pandas
 from gnnkit.graph import from_scipy as from_scipy
+from gnnkit.graph import from_sequence as from_sequence
+from gnnkit.graph import from_volume as from_volume
 from gnnkit.graph import grid as grid
 from gnnkit.graph import path as path
 from gnnkit.graph import star as star

@@ -14,6 +14,17 @@ from gnnkit.graph.generators import grid as grid
 from gnnkit.graph.generators import path as path
 from gnnkit.graph.generators import star as star
 from gnnkit.graph.graph import Graph as Graph
+from gnnkit.graph.grids import Grid as Grid
+from gnnkit.graph.grids import GridTopology as GridTopology
+from gnnkit.graph.grids import Stencil as Stencil
+from gnnkit.graph.grids import as_grid as as_grid
+from gnnkit.graph.grids import from_grid_array as from_grid_array
+from gnnkit.graph.grids import from_image as from_image
+from gnnkit.graph.grids import from_sequence as from_sequence
+from gnnkit.graph.grids import from_volume as from_volume
+from gnnkit.graph.grids import grid_graph as grid_graph
+from gnnkit.graph.grids import grid_topology as grid_topology
+from gnnkit.graph.grids import receiving_grid as receiving_grid
 from gnnkit.graph.networkx_door import from_networkx as from_networkx
 from gnnkit.graph.networkx_door import to_networkx as to_networkx
 from gnnkit.graph.pandas_door import from_pandas as from_pandas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,44 @@ from gnnkit.graph.topology import Topology, frozen
 
 
 class Bounds:
-    """Where each graph of a batch begins: node_ptr, edge_ptr int64 [num_graphs + 1], and what follows from them."""
+    """Where each graph of a batch begins: node_ptr, edge_ptr int64 [num_graphs + 1], and what follows from them.
 
-    __slots__ = ("_edge_graph", "_node_graph", "edge_ptr", "node_ptr")
+    What concerns edges is computed when asked for: the edges of a grid are not listed before. The topology is held
+    weakly (it may keep its own bounds); the graph that has these bounds keeps it alive.
+    """
 
-    def __init__(self, node_ptr: np.ndarray, edge_ptr: np.ndarray) -> None:
-        self.node_ptr, self.edge_ptr = frozen(node_ptr), frozen(edge_ptr)
+    __slots__ = ("__weakref__", "_edge_graph", "_edge_ptr", "_node_graph", "_topology", "node_ptr")
+
+    def __init__(self, topology: Topology, node_ptr: np.ndarray) -> None:
+        self.node_ptr = frozen(node_ptr)
+        self._topology = weakref.ref(topology)
+        self._edge_ptr: np.ndarray | None = None
         self._node_graph: np.ndarray | None = None
         self._edge_graph: np.ndarray | None = None
 
     @classmethod
     def of(cls, topology: Topology, node_ptr: np.ndarray) -> Bounds:
-        """Edges are sorted by receiver, so the nodes' boundaries give those of the edges."""
-        return cls(node_ptr, topology.indptr[node_ptr])
+        """Bounds after a known ``node_ptr``; edges are sorted by receiver, so it gives those of the edges."""
+        own = topology.graph_ptr
+        if own is not None and (own is node_ptr or np.array_equal(own, node_ptr)):
+            return cls.whole(topology)
+        return cls(topology, node_ptr)
 
     @classmethod
-    def single(cls, topology: Topology) -> Bounds:
-        """One graph."""
-        return cls(np.array([0, topology.num_nodes]), np.array([0, topology.num_edges]))
+    def whole(cls, topology: Topology) -> Bounds:
+        """The graphs that the topology itself knows (the images of a grid), or else one graph."""
+        own = topology.graph_ptr
+        if own is None:
+            return cls(topology, np.array([0, topology.num_nodes]))
+        return topology.cached("bounds", lambda: cls(topology, own))
+
+    @property
+    def edge_ptr(self) -> np.ndarray:
+        if self._edge_ptr is None:
+            topology = self._topology()
+            assert topology is not None
+            self._edge_ptr = frozen(topology.edges_before(self.node_ptr))
+        return self._edge_ptr
 
     @property
     def node_graph(self) -> np.ndarray:
@@ -49,7 +70,9 @@ def checked_bounds(topology: Topology, node_ptr: Any, edge_ptr: Any) -> Bounds:
     if node_ptr is None:
         if edge_ptr is not None:
             raise InvalidGraphError("edge_ptr needs node_ptr. Got edge_ptr alone. Give node_ptr as well.")
-        return Bounds.single(topology)
+        return Bounds.whole(topology)
+    if node_ptr is topology.graph_ptr and edge_ptr is None:
+        return Bounds.whole(topology)
     node_ptr = as_node_ptr(node_ptr, topology.num_nodes)
     bounds = Bounds.of(topology, node_ptr)
     if edge_ptr is not None and not np.array_equal(as_index(edge_ptr, "edge_ptr", entry="graph"), bounds.edge_ptr):
@@ -57,7 +80,7 @@ def checked_bounds(topology: Topology, node_ptr: Any, edge_ptr: Any) -> Bounds:
             f"edge_ptr must count the edges received by the nodes of each graph: {_short(bounds.edge_ptr)}. "
             f"Got {_short(np.asarray(edge_ptr))}. Leave edge_ptr out, it follows from node_ptr."
         )
-    if len(node_ptr) > 2:
+    if len(node_ptr) > 2 and bounds.node_ptr is not topology.graph_ptr:  # edges of a grid stay in their image
         check_crossing(topology, bounds.node_graph, bounds.edge_graph)
     return bounds
 

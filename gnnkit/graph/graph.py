@@ -36,7 +36,7 @@ class Graph:
         scipy.sparse. Any numeric, boolean, string or date dtype. **Edge fields are in canonical order** here;
         the doors (:func:`from_edges` ...) take the caller's order and sort.
     node_ptr : integers [num_graphs + 1], optional
-        First node of every graph of a batch, and at the end num_nodes. Default: one graph.
+        First node of every graph of a batch, and at the end num_nodes. Default: one graph; on a grid one per image.
     edge_ptr : integers [num_graphs + 1], optional
         The same for edges; follows from ``node_ptr`` and is checked if given.
     origin : optional
@@ -94,11 +94,11 @@ class Graph:
                 "Use gk.from_edges(senders, receivers, num_nodes=...)."
             )
         bounds = checked_bounds(topology, node_ptr, edge_ptr)
-        counts = _counts(topology, bounds)
-        maps = [
-            FieldMap(level, checked_fields(fields, level, counts[level]))
-            for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals))
-        ]
+        maps = []
+        for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals)):
+            some = isinstance(fields, Mapping) and fields  # edges of a grid are counted if need be
+            count = _count(level, topology, bounds) if some else 0
+            maps.append(FieldMap(level, checked_fields(fields, level, count)))
         self._fill(topology, maps[0], maps[1], maps[2], bounds, origin)
         if not allow_nan:
             for fields in maps:
@@ -133,12 +133,13 @@ class Graph:
         origin: Origin | BatchOrigin | None = None,
     ) -> Graph:
         """Build from parts of graphs that were checked before; only lengths are looked at, not values."""
-        bounds = Bounds.single(topology) if node_ptr is None else Bounds.of(topology, node_ptr)
-        counts = _counts(topology, bounds)
-        maps = [
-            FieldMap(level, {key: as_field(item, level, key, counts[level]) for key, item in (fields or {}).items()})
-            for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals))
-        ]
+        bounds = Bounds.whole(topology) if node_ptr is None else Bounds.of(topology, node_ptr)
+        maps = []
+        for level, fields in (("nodes", nodes), ("edges", edges), ("globals", globals)):
+            count = _count(level, topology, bounds) if fields else 0
+            maps.append(
+                FieldMap(level, {key: as_field(item, level, key, count) for key, item in (fields or {}).items()})
+            )
         self = object.__new__(cls)
         self._fill(topology, maps[0], maps[1], maps[2], bounds, origin)
         return self
@@ -353,8 +354,10 @@ def _rebuild(topology: Topology, nodes: Any, edges: Any, globals: Any, node_ptr:
     return Graph.trusted(topology, nodes, edges, globals, node_ptr=node_ptr, origin=origin)
 
 
-def _counts(topology: Topology, bounds: Bounds) -> dict[str, int]:
-    return {"nodes": topology.num_nodes, "edges": topology.num_edges, "globals": len(bounds.node_ptr) - 1}
+def _count(level: str, topology: Topology, bounds: Bounds) -> int:
+    if level == "globals":
+        return len(bounds.node_ptr) - 1
+    return topology.num_nodes if level == "nodes" else topology.num_edges
 
 
 def _merged(old: FieldMap, new: Mapping[str, Any] | None, short: str, value: Any, count: int) -> FieldMap:

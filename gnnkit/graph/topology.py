@@ -221,6 +221,15 @@ class Topology:
             return self.edge_order
         return self.cached("caller_order", lambda: frozen(inverse_permutation(self.edge_order)))
 
+    @property
+    def graph_ptr(self) -> np.ndarray | None:
+        """First node of every graph where the edges themselves tell; a list of edges does not, None."""
+        return None
+
+    def edges_before(self, nodes: np.ndarray) -> np.ndarray:
+        """Number of edges received by the nodes before each of ``nodes``."""
+        return self.indptr[nodes]
+
     # ------------------------------------------------------------------ what follows from the edges
     def in_degree(self) -> np.ndarray:
         """Number of incoming edges of every receiver, int64 [num_receivers]."""

@@ -1,0 +1,238 @@
+"""The plan of a grid topology: parts that the stencil kernels run. Knows kernels, grids and stencils.
+
+A plan is made for one image, cut into strips so that its tables stay small, and laid down on every image of the
+batch; where a mask leaves out cells, the tables of the images are narrowed to those that exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from gnnkit.graph.grids.axes import AxisPart, forward_axes, reversed_axes
+from gnnkit.graph.grids.grid import Grid, Size
+from gnnkit.graph.grids.hexagonal import hexagonal_parts
+from gnnkit.graph.grids.stencil import Stencil
+from gnnkit.graph.topology import frozen
+from gnnkit.kernels import StencilPart
+
+TABLE_BYTES = 1 << 20  # of one table; a strip of an image has at least one row, however long
+SMALL_COLUMNS = 1 << 14  # parts of fewer columns in all are joined with their like of other images
+
+Plan = tuple[StencilPart, ...]
+
+
+def build_plan(senders: Grid, receivers: Grid, stencil: Stencil, *, reverse: bool) -> Plan:
+    """The plan from one grid to another; ``reverse``: of the stencil's edges turned round."""
+    image_grid, out_grid = (receivers, senders) if reverse else (senders, receivers)
+    if image_grid.mask is None and out_grid.mask is None:
+        return _unmasked_plan(senders, receivers, image_grid, stencil, reverse)
+    return _masked_plan(senders, receivers, image_grid, stencil, reverse)
+
+
+# ------------------------------------------------------------------ one image
+@lru_cache(maxsize=128)
+def image_parts(size: Size, stencil: Stencil, reverse: bool, table_bytes: int = TABLE_BYTES) -> Plan:
+    """The plan for one image of this size; ``reverse``: of the edges turned round."""
+    if stencil.lattice == "hexagonal":
+        return hexagonal_parts(size, stencil, reverse, table_bytes)
+    out = stencil.output_size(size)
+    axes = reversed_axes(size, stencil) if reverse else forward_axes(size, stencil)
+    into, onto = (out, size) if reverse else (size, out)
+    parts: list[StencilPart] = []
+    for first in axes[0]:
+        for rest in _products(axes[1:], stencil.kernel_size[1:], into[1:], onto[1:]):
+            parts += _strips(first, rest, into, onto, math.prod(stencil.kernel_size[1:]), table_bytes)
+    return tuple(parts)
+
+
+def _products(axes: Sequence[list[AxisPart]], kernel: tuple[int, ...], into: Size, onto: Size) -> Iterable[AxisPart]:
+    """The parts of several axes together, positions in C order."""
+    if not axes:
+        yield AxisPart(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 1), np.int64))
+        return
+    for first in axes[0]:
+        for rest in _products(axes[1:], kernel[1:], into[1:], onto[1:]):
+            taps = _outer(first.taps, rest.taps, math.prod(kernel[1:]))
+            rows = _outer(first.rows, rest.rows, math.prod(onto[1:]))
+            yield AxisPart(taps, rows, _outer_table(first.table, rest.table, math.prod(into[1:])))
+
+
+def _outer(first: np.ndarray, rest: np.ndarray, stride: int) -> np.ndarray:
+    return (first[:, None] * stride + rest).reshape(-1)
+
+
+def _outer_table(first: np.ndarray, rest: np.ndarray, stride: int) -> np.ndarray:
+    """Combine positions [slots, columns] of two axes; absent where either is."""
+    dtype = np.int32 if (int(first.max(initial=0)) + 1) * stride < 2**31 else np.int64
+    start = np.where(first >= 0, first * stride, -1).astype(dtype)[:, None, :, None]
+    rest = rest.astype(dtype)[None, :, None, :]
+    table = np.where((start < 0) | (rest < 0), dtype(-1), start + rest)
+    return table.reshape(len(first) * rest.shape[1], -1)
+
+
+def _strips(
+    first: AxisPart, rest: AxisPart, into: Size, onto: Size, kernel_rest: int, table_bytes: int
+) -> list[StencilPart]:
+    """Cut along the first axis; strips that differ only in their place become copies of one part."""
+    sender_row, receiver_row = math.prod(into[1:]), math.prod(onto[1:])
+    slots, columns = len(first.taps) * len(rest.taps), len(rest.rows)
+    if columns == 0 or len(first.rows) == 0:
+        return []
+    height = max(1, table_bytes // (4 * slots * columns))
+    groups: dict[tuple[bytes, bytes], list[tuple[int, int, int]]] = {}
+    for start in range(0, len(first.rows), height):
+        strip, rows = first.table[:, start : start + height], first.rows[start : start + height]
+        present = strip >= 0
+        low = int(strip[present].min()) if present.any() else 0
+        key = np.where(present, strip - low, -1).tobytes(), (rows - rows[0]).tobytes()
+        groups.setdefault(key, []).append((start, low, int(rows[0])))
+    whole = len(rest.rows) == receiver_row
+    parts = []
+    for copies in groups.values():
+        start, low, top = copies[0]
+        strip, lines = first.table[:, start : start + height], first.rows[start : start + height] - top
+        table = _outer_table(np.where(strip >= 0, strip - low, -1), rest.table, sender_row)
+        consecutive = whole and np.array_equal(lines, np.arange(len(lines)))
+        rows = None if consecutive else _outer(lines, rest.rows, receiver_row)
+        offsets = _outer(first.taps, rest.taps, kernel_rest)
+        sender_base = np.array([copy[1] for copy in copies], np.int64) * sender_row
+        receiver_base = np.array([copy[2] for copy in copies], np.int64) * receiver_row
+        parts += make_part(table, rows, offsets, sender_base, receiver_base)
+    return parts
+
+
+def make_part(
+    table: np.ndarray,
+    rows: np.ndarray | None,
+    offsets: np.ndarray,
+    sender_base: np.ndarray,
+    receiver_base: np.ndarray,
+) -> list[StencilPart]:
+    """A part without the slots that are absent everywhere; none at all if nothing is left."""
+    used = (table >= 0).any(axis=1)
+    if not used.any() or not len(sender_base):
+        return []
+    if not used.all():
+        table, offsets = table[used], offsets[used]
+    if rows is not None:
+        rows = frozen(rows.astype(np.int32 if int(rows[-1]) < 2**31 else np.int64))
+    narrow = np.int32 if table.dtype == np.int32 or int(table.max()) < 2**31 else np.int64
+    return [
+        StencilPart(
+            frozen(np.ascontiguousarray(table, narrow)),
+            rows,
+            frozen(offsets.astype(np.int32)),
+            frozen(sender_base.astype(np.int64)),
+            frozen(receiver_base.astype(np.int64)),
+        )
+    ]
+
+
+# ------------------------------------------------------------------ batches
+def _unmasked_plan(senders: Grid, receivers: Grid, image_grid: Grid, stencil: Stencil, reverse: bool) -> Plan:
+    if image_grid.is_uniform:
+        if image_grid.num_graphs == 0:
+            return ()
+        parts = image_parts(image_grid.size, stencil, reverse)
+        return tuple(_laid(part, senders.node_ptr[:-1], receivers.node_ptr[:-1]) for part in parts)
+    images: dict[Size, list[int]] = {}
+    for i, size in enumerate(image_grid.sizes):
+        images.setdefault(size, []).append(i)
+    placed = []
+    for size, index in images.items():
+        for position, part in enumerate(image_parts(size, stencil, reverse)):
+            placed.append((position, _laid(part, senders.node_ptr[index], receivers.node_ptr[index])))
+    return _joined(placed)
+
+
+def _laid(part: StencilPart, senders: np.ndarray, receivers: np.ndarray) -> StencilPart:
+    """A part of one image on every image that begins at these nodes."""
+    if len(part.sender_base) == 1 and len(senders) == 1 and not senders[0] and not receivers[0]:
+        return part
+    return StencilPart(
+        part.table,
+        part.rows,
+        part.offsets,
+        frozen((senders[:, None] + part.sender_base).reshape(-1)),
+        frozen((receivers[:, None] + part.receiver_base).reshape(-1)),
+    )
+
+
+def _joined(placed: list[tuple[int, StencilPart]]) -> Plan:
+    """Join small parts of different images, each of the same position in the plan of its image.
+
+    Parts of one image keep their order, and no receiver comes twice into one part.
+    """
+    groups: dict[tuple[int, object], list[StencilPart]] = {}
+    for number, (position, part) in enumerate(placed):
+        small = part.table.shape[1] * len(part.sender_base) < SMALL_COLUMNS
+        groups.setdefault((position, part.offsets.tobytes() if small else number), []).append(part)
+    ordered = sorted(groups.items(), key=lambda item: item[0][0])  # stable
+    return tuple(part for _, parts in ordered for part in (parts if len(parts) == 1 else [_one_table(parts)]))
+
+
+def _one_table(parts: list[StencilPart]) -> StencilPart:
+    tables, rows = zip(*(_expanded(part) for part in parts))
+    table, row = np.concatenate(tables, axis=1), np.concatenate(rows)
+    low, top = int(table[table >= 0].min()), int(row.min())
+    table = np.where(table >= 0, table - low, -1)
+    row = row - top
+    plain = bool((row == np.arange(len(row))).all())
+    sender_base, receiver_base = np.array([low]), np.array([top])
+    return make_part(table, None if plain else row, parts[0].offsets, sender_base, receiver_base)[0]
+
+
+def _expanded(part: StencilPart) -> tuple[np.ndarray, np.ndarray]:
+    """Senders [slots, copies * columns] and receivers [copies * columns] of a part, absolute."""
+    table = part.table.astype(np.int64)[:, None, :]
+    senders = np.where(table >= 0, table + part.sender_base[:, None], -1).reshape(len(part.table), -1)
+    rows = np.arange(part.table.shape[1]) if part.rows is None else part.rows
+    return senders, (part.receiver_base[:, None] + rows).reshape(-1)
+
+
+# ------------------------------------------------------------------ masks
+def _masked_plan(senders: Grid, receivers: Grid, image_grid: Grid, stencil: Stencil, reverse: bool) -> Plan:
+    images: dict[tuple[Size, bytes, bytes], list[int]] = {}
+    for i, size in enumerate(image_grid.sizes):
+        images.setdefault((size, _image_mask(senders, i), _image_mask(receivers, i)), []).append(i)
+    placed = []
+    for (size, *_), index in images.items():
+        whole = image_parts(size, stencil, reverse, 1 << 62)
+        for position, part in enumerate(whole):
+            narrow = _narrowed(part, senders, receivers, index[0])
+            placed += [(position, _laid(each, senders.node_ptr[index], receivers.node_ptr[index])) for each in narrow]
+    return _joined(placed)
+
+
+def _image_mask(grid: Grid, i: int) -> bytes:
+    return b"" if grid.mask is None else grid.mask[grid.cell_ptr[i] : grid.cell_ptr[i + 1]].tobytes()
+
+
+def _narrowed(part: StencilPart, senders: Grid, receivers: Grid, i: int) -> list[StencilPart]:
+    """A part of a whole image (one copy) without the cells that image ``i`` lacks."""
+    table, rows = part.table, part.rows
+    sender_start, receiver_start = int(part.sender_base[0]), int(part.receiver_base[0])
+    if receivers.mask is not None:
+        node = _local_nodes(receivers, i)
+        rows = node[receiver_start + (np.arange(table.shape[1]) if rows is None else rows)]
+        table, rows, receiver_start = table[:, rows >= 0], rows[rows >= 0], 0
+        if len(rows) and rows[0] == 0 and rows[-1] == len(rows) - 1:
+            rows = None
+    if senders.mask is not None:
+        node = np.append(_local_nodes(senders, i), -1)  # absent entries, -1, read the last
+        table = node[np.where(table >= 0, table + sender_start, -1)]
+        sender_start = 0
+    if not table.shape[1]:
+        return []
+    return make_part(table, rows, part.offsets, np.array([sender_start]), np.array([receiver_start]))
+
+
+def _local_nodes(grid: Grid, i: int) -> np.ndarray:
+    """Node of every cell of image ``i``, counted from its first; -1 where the cell does not exist."""
+    assert grid.node_of_cell is not None
+    nodes = grid.node_of_cell[grid.cell_ptr[i] : grid.cell_ptr[i + 1]]
+    return np.where(nodes >= 0, nodes - grid.node_ptr[i], -1)
