@@ -25,3 +25,10 @@ from gnnkit.message.program import message_passing as message_passing
 from gnnkit.message.program import message_program as message_program
 from gnnkit.message.segments import REDUCERS as REDUCERS
 from gnnkit.message.segments import segment_reduce as segment_reduce
+from gnnkit.message.stencil_pool import stencil_argmax as stencil_argmax
+from gnnkit.message.stencil_pool import stencil_max as stencil_max
+from gnnkit.message.stencil_pool import stencil_mean as stencil_mean
+from gnnkit.message.stencil_pool import stencil_unpool as stencil_unpool
+from gnnkit.message.stencils import reversed_weight as reversed_weight
+from gnnkit.message.stencils import stencil_outer as stencil_outer
+from gnnkit.message.stencils import stencil_sum as stencil_sum

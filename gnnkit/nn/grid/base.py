@@ -1,0 +1,228 @@
+"""What the layers on grids share: which pixels they join, what they refuse, and the graph that they return.
+
+Imports autodiff, graph, message and the module base.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gnnkit.autodiff import Tensor
+from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, InvalidGraphError, ShapeError
+from gnnkit.graph import Graph, Topology
+from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
+from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
+from gnnkit.nn.module import Module
+
+TRANSLATION = "translation equivariant"
+AXES = {1: "a sequence", 2: "an image", 3: "a volume"}
+
+
+@lru_cache(maxsize=1024)
+def _stencil_of(kernel_size: Any, options: tuple[tuple[str, Any], ...]) -> Stencil:
+    """The stencil of these arguments, the same object every time."""
+    return Stencil(kernel_size, **dict(options))
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a layer runs on one kind of grid: worked out once for each topology, and kept with it.
+
+    Attributes
+    ----------
+    topology : GridTopology
+        From the pixels of the input to those of the output.
+    grid : Grid
+        Of the output.
+    out : Topology
+        Of the graph that the layer returns: the neighbourhood of the input graph, on the new grid.
+    """
+
+    topology: GridTopology
+    grid: Grid
+    out: Topology
+
+
+class GridLayer(Module):
+    """Base of the layers that see pixels through a stencil: Graph to Graph.
+
+    A subclass sets ``ndim`` and ``lattice``, stores the arguments of its stencil as attributes, and computes from
+    ``self.place(graph).topology``.
+    """
+
+    symmetry = TRANSLATION
+    hops = 1
+    ndim: ClassVar[int | None] = None  # None: any
+    lattice: ClassVar[str | None] = None
+
+    in_channels: int | None = None
+    kernel_size: Any
+    stride: Any = 1
+    dilation: Any = 1
+    padding: Any = "same"
+    border: str | None = None
+
+    # --- where ---------------------------------------------------------------------------------------------------
+
+    def stencil(self, like: Stencil | None = None) -> Stencil:
+        """The stencil of this layer on graphs whose own neighbourhood is ``like``.
+
+        What the layer leaves open, its border as a rule, is that of the graph.
+        """
+        border = self.border or ("zero" if like is None else like.border)
+        ndim = self.ndim if like is None else self.ndim or like.ndim
+        lattice = self.lattice or ("square" if like is None else like.lattice)
+        return _stencil_of(
+            self.kernel_size,
+            (
+                ("ndim", ndim),
+                ("stride", self.stride),
+                ("dilation", self.dilation),
+                ("padding", self.padding),
+                ("border", border),
+                ("lattice", lattice),
+            ),
+        )
+
+    def topology(self, graph: Graph | Grid | GridTopology) -> GridTopology:
+        """The grid topology that this layer runs on: from the pixels of ``graph`` to those of the output.
+
+        Parameters
+        ----------
+        graph : Graph, GridTopology or Grid
+            A grid alone has the border "zero", unless the layer names its own.
+
+        Raises
+        ------
+        InvalidGraphError
+            If it is no grid, or has another number of axes or another lattice.
+        """
+        if isinstance(graph, Graph | GridTopology):
+            return self.place(graph).topology
+        grid = self._checked_grid(graph)
+        like = Stencil(1, ndim=grid.ndim, lattice=grid.lattice)
+        return self._run_on(grid, self.stencil(like))
+
+    def place(self, graph: Graph | GridTopology) -> Place:
+        """Where the layer runs on this graph; kept with its topology."""
+        topology = grid_of(self, graph)
+        stencil = self.stencil(topology.stencil)
+        return topology.cached((type(self)._run_on, stencil), lambda: self._build_place(topology, stencil))
+
+    def _build_place(self, topology: GridTopology, stencil: Stencil) -> Place:
+        grid = self._checked_grid(topology.grid)
+        runs = self._run_on(grid, stencil)
+        target = self._grid_after(runs)
+        return Place(runs, target, topology if target == grid else grid_topology(target, topology.stencil))
+
+    def _run_on(self, grid: Grid, stencil: Stencil) -> GridTopology:
+        return grid_topology(grid, stencil)
+
+    def _grid_after(self, topology: GridTopology) -> Grid:
+        return topology.receiver_grid
+
+    def _checked_grid(self, grid: Any) -> Grid:
+        if not isinstance(grid, Grid):
+            raise _no_grid(self, grid)
+        if self.ndim is not None and grid.ndim != self.ndim:
+            raise InvalidGraphError(
+                f"{layer_name(self)} works on grids of {self.ndim} axes ({AXES[self.ndim]}). Got a grid of {grid.ndim} "
+                f"axes, {AXES.get(grid.ndim, 'another')}. Use the layer whose name ends in {grid.ndim}d."
+            )
+        if self.lattice is not None and grid.lattice != self.lattice:
+            other = "HexConv" if grid.lattice == "hexagonal" else "Conv2d"
+            raise InvalidGraphError(
+                f"{layer_name(self)} works on {self.lattice} grids. Got a grid with lattice={grid.lattice!r}. Use a "
+                f"layer for that lattice, such as gk.nn.{other}."
+            )
+        return grid
+
+    # --- what it takes -------------------------------------------------------------------------------------------
+
+    def checked(self, graph: Any) -> Tensor:
+        """``x`` of a graph that this layer can use, in the dtype of its parameters; others are refused."""
+        check_state(graph, layer=self)
+        x = graph.x
+        if x.dtype.kind in "iub":
+            raise DTypeError(
+                f"The channels of a pixel must be floating, as {layer_name(self)} computes with them. Got x of dtype "
+                f"{x.dtype} and shape {list(x.shape)}. gk.from_image scales bytes to [0, 1] by itself; or use "
+                "g.replace(x=g.x.astype('float32') / 255), and one-hot rows or gk.nn.Embedding for categories."
+            )
+        x = require_dense(input_features(x, self.in_channels, self.dtype_of(x), self), self)
+        if x.ndim != 2:
+            raise ShapeError(
+                f"{layer_name(self)} needs features of shape [num_nodes, channels]. Got x of shape {list(x.shape)}. "
+                "Flatten the trailing axes with x.reshape(num_nodes, -1)."
+            )
+        return x
+
+    def dtype_of(self, x: Any) -> Any:
+        """The dtype to compute in: that of the parameters, or that of ``x`` for a layer without any."""
+        for _, parameter in self.own_parameters():
+            return parameter.dtype
+        return x.dtype
+
+    # --- what it gives -------------------------------------------------------------------------------------------
+
+    def moved(self, graph: Graph, place: Place, x: Any) -> Graph:
+        """The graph on the grid after this layer: ``x`` on its pixels, the globals as they were.
+
+        On the same grid every field stays. On another one the other fields of the nodes have no place: they are left
+        behind. Named fields of edges are refused.
+        """
+        if place.out is graph.topology:
+            return graph.replace(x=x)
+        if graph.edges:
+            names = ", ".join(map(repr, graph.edges))
+            raise InvalidFeatureError(
+                f"{layer_name(self)} gives another grid, whose edges are others. Got a graph with the edge fields "
+                f"{names}. Drop them with g.without({names})."
+            )
+        return Graph.trusted(place.out, {"x": x}, None, graph.globals, node_ptr=place.grid.node_ptr)
+
+    def window(self, graph: Graph) -> tuple[tuple[float, float], ...]:
+        """For every axis: how many pixels of ``graph`` one pixel of the output sees, and the step between two."""
+        stencil = self.place(graph).topology.stencil
+        return tuple(
+            (dilation * (size - 1) + 1, stride)
+            for size, dilation, stride in zip(stencil.kernel_size, stencil.dilation, stencil.stride)
+        )
+
+
+def grid_of(layer: Module, graph: Any) -> GridTopology:
+    """The grid topology of a graph, or this itself; anything else is refused."""
+    topology = graph.topology if isinstance(graph, Graph) else graph
+    if not isinstance(topology, GridTopology):
+        raise _no_grid(layer, topology)
+    return topology
+
+
+def _no_grid(layer: Module, given: Any) -> InvalidGraphError:
+    return InvalidGraphError(
+        f"{layer_name(layer)} needs a grid: pixels and their places. Got {given!r}. Make a graph of images with "
+        "gk.from_image; convolutions also run on explicit edges with an integer edge field 'offset', as "
+        "gk.transforms.to_explicit makes it."
+    )
+
+
+def per_axis(value: Any) -> Any:
+    """An argument that is one number or one for every axis, as a number, a string or a (nested) tuple."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return tuple(per_axis(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def check_divides(groups: Any, in_channels: int, out_channels: int) -> int:
+    """``groups``, if it divides the channels before and after."""
+    whole = isinstance(groups, int | np.integer) and not isinstance(groups, bool)
+    if not whole or groups < 1 or in_channels % groups or out_channels % groups:
+        raise InvalidArgumentError(
+            f"groups must be an integer that divides in_channels and out_channels. Got groups={groups!r} for "
+            f"{in_channels} and {out_channels} channels. Choose a common divisor of them."
+        )
+    return int(groups)

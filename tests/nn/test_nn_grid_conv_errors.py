@@ -1,0 +1,155 @@
+"""What the layers on grids refuse, and how they say it; construction, saving and the like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from grid_cases import on_grid
+
+import gnnkit as gk
+from gnnkit import errors
+from gnnkit.graph.grids import Grid
+
+GRID_LAYERS = {
+    "conv1d": (1, lambda: gk.nn.Conv1d(3, 4, 3, rng=0)),
+    "conv2d": (2, lambda: gk.nn.Conv2d(3, 4, (3, 5), stride=2, border="wrap", rng=0)),
+    "conv3d": (3, lambda: gk.nn.Conv3d(3, 4, 3, padding=((0, 1), (1, 1), (2, 0)), rng=0)),
+    "depthwise": (2, lambda: gk.nn.DepthwiseConv2d(3, 3, multiplier=2, rng=0)),
+    "grouped": (1, lambda: gk.nn.Conv1d(3, 6, 3, groups=3, bias=False, rng=0)),
+    "local": (2, lambda: gk.nn.LocallyConnected2d(3, 2, 3, size=(4, 4), rng=0)),
+    "isotropic": (2, lambda: gk.nn.IsotropicConv(3, 2, rng=0)),
+    "transposed": (2, lambda: gk.nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1, output_padding=1, rng=0)),
+}
+
+every = pytest.mark.parametrize("name", GRID_LAYERS)
+
+
+def graph_of(ndim, channels=3, dtype="float32"):
+    grid = Grid((4,) * ndim)
+    x = np.random.default_rng(0).normal(size=(grid.num_nodes, channels)).astype(dtype)
+    return on_grid(grid, x)
+
+
+@every
+def test_saved_and_built_again(name, tmp_path):
+    ndim, make = GRID_LAYERS[name]
+    layer, graph = make(), graph_of(ndim)
+    gk.nn.save_model(layer, tmp_path / "layer.safetensors")
+    again = gk.nn.load_model(tmp_path / "layer.safetensors")
+    np.testing.assert_array_equal(again(graph).x.numpy(), layer(graph).x.numpy())
+    assert repr(again) == repr(layer)
+
+
+@every
+def test_a_seed_draws_the_same_bits(name):
+    _, make = GRID_LAYERS[name]
+    one, other = make(), make().reset_parameters(7).reset_parameters(0)
+    for (key, value), again in zip(one.state_dict().items(), other.state_dict().values()):
+        np.testing.assert_array_equal(value, again, err_msg=key)
+
+
+@every
+def test_biases_are_not_decayed(name):
+    layer = GRID_LAYERS[name][1]()
+    for key, parameter in layer.named_parameters():
+        assert parameter.decay == (0.0 if "bias" in key else 1.0)
+
+
+@every
+def test_wrong_channels(name):
+    ndim, make = GRID_LAYERS[name]
+    with pytest.raises(errors.ShapeError, match=r"in_channels=5"):
+        make()(graph_of(ndim, channels=5))
+
+
+@every
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool"])
+def test_channels_must_be_floating(name, dtype):
+    ndim, make = GRID_LAYERS[name]
+    graph = graph_of(ndim)
+    with pytest.raises(errors.DTypeError, match=r"astype\('float32'\) / 255"):
+        make()(graph.replace(x=np.ones(graph.x.shape, dtype)))
+
+
+@every
+def test_floats_of_another_width_are_converted(name):
+    ndim, make = GRID_LAYERS[name]
+    assert make()(graph_of(ndim, dtype="float64")).x.dtype == np.float32
+
+
+@every
+def test_state_that_would_be_ignored(name):
+    ndim, make = GRID_LAYERS[name]
+    graph = graph_of(ndim)
+    with pytest.raises(errors.InvalidFeatureError, match=r"without\('e'\)"):
+        make()(graph.replace(e=np.ones((graph.num_edges, 1), "float32")))
+    with pytest.raises(errors.InvalidFeatureError, match=r"without\('u'\)"):
+        make()(graph.replace(u=np.ones((1, 1), "float32")))
+
+
+def test_fields_of_edges_that_will_be_others():
+    graph = graph_of(2)
+    graph = graph.replace(edges={"w": np.ones(graph.num_edges)})
+    assert "w" in gk.nn.Conv2d(3, 4, 3)(graph).edges
+    with pytest.raises(errors.InvalidFeatureError, match=r"without\('w'\)"):
+        gk.nn.Conv2d(3, 4, 3, stride=2)(graph)
+
+
+@every
+def test_no_grid(name):
+    _, make = GRID_LAYERS[name]
+    if name == "isotropic":  # works on any graph
+        return
+    with pytest.raises(errors.InvalidGraphError, match=r"gk\.from_image"):
+        make()(gk.path(4).replace(x=np.ones((4, 3), "float32")))
+
+
+@pytest.mark.parametrize(("layer", "ndim"), [("Conv1d", 2), ("Conv2d", 1), ("Conv2d", 3), ("ConvTranspose3d", 2)])
+def test_wrong_number_of_axes(layer, ndim):
+    with pytest.raises(errors.InvalidGraphError, match=f"ends in {ndim}d"):
+        getattr(gk.nn, layer)(3, 4, 3)(graph_of(ndim))
+
+
+def test_wrong_lattice():
+    hexagons = gk.from_image(np.ones((4, 4, 3), "float32"), lattice="hexagonal")
+    with pytest.raises(errors.InvalidGraphError, match="HexConv"):
+        gk.nn.Conv2d(3, 4, 3)(hexagons)
+    with pytest.raises(errors.InvalidGraphError, match="Conv2d"):
+        gk.nn.HexConv(3, 4, 3)(graph_of(2))
+
+
+def test_a_kernel_that_does_not_fit():
+    with pytest.raises(errors.ShapeError, match="must fit"):
+        gk.nn.Conv2d(3, 4, 5, padding="valid")(graph_of(2))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"kernel_size": 0},
+        {"kernel_size": (3, 3, 3)},
+        {"kernel_size": 2.5},
+        {"kernel_size": 3, "stride": 0},
+        {"kernel_size": 3, "padding": "full"},
+        {"kernel_size": 3, "border": "mirror"},
+        {"kernel_size": 3, "groups": 2},
+        {"kernel_size": 3, "groups": 0},
+        {"kernel_size": 3, "groups": True},
+    ],
+)
+def test_wrong_arguments_are_refused_at_construction(arguments):
+    with pytest.raises(errors.GnnkitError):
+        gk.nn.Conv2d(3, 3, **arguments)
+
+
+@pytest.mark.parametrize("size", [2, (2, 2), (3, 5)])
+def test_hexagonal_kernels_are_odd(size):
+    with pytest.raises(errors.InvalidArgumentError, match="odd"):
+        gk.nn.HexConv(3, 4, size)
+
+
+def test_weights_start_glorot_uniform_over_all_offsets():
+    weight = gk.nn.Conv2d(8, 24, 3, groups=4, rng=0).weight.numpy()
+    bound = np.sqrt(6 / (9 * (2 + 6)))
+    assert weight.shape == (9, 2, 24) and 0.95 * bound < np.abs(weight).max() <= bound
+    assert not gk.nn.Conv2d(8, 24, 3).bias.numpy().any()
