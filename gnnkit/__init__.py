@@ -60,6 +60,7 @@ from gnnkit.graph import from_volume as from_volume
 from gnnkit.graph import grid as grid
 from gnnkit.graph import path as path
 from gnnkit.graph import star as star
+from gnnkit.graph import to_image as to_image
 from gnnkit.graph import to_networkx as to_networkx
 from gnnkit.graph import to_pandas as to_pandas
 from gnnkit.graph import to_scipy as to_scipy

@@ -25,6 +25,7 @@ from gnnkit.graph.grids import from_volume as from_volume
 from gnnkit.graph.grids import grid_graph as grid_graph
 from gnnkit.graph.grids import grid_topology as grid_topology
 from gnnkit.graph.grids import receiving_grid as receiving_grid
+from gnnkit.graph.grids import to_image as to_image
 from gnnkit.graph.networkx_door import from_networkx as from_networkx
 from gnnkit.graph.networkx_door import to_networkx as to_networkx
 from gnnkit.graph.pandas_door import from_pandas as from_pandas

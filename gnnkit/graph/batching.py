@@ -10,6 +10,8 @@ import numpy as np
 from gnnkit.errors import DTypeError, InvalidFeatureError, ShapeError, graph_advice, type_name
 from gnnkit.graph.fields import ENTRY, concatenate, describe, is_sparse, slice_rows
 from gnnkit.graph.graph import Graph
+from gnnkit.graph.grids.joining import join_grid_topologies
+from gnnkit.graph.grids.topology import GridTopology
 from gnnkit.graph.origin import BatchOrigin, Origin
 from gnnkit.graph.topology import Topology
 
@@ -42,7 +44,8 @@ def batch(graphs: Any) -> Any:
 
     Notes
     -----
-    Graphs without nodes or edges stay, also at the end. ``batch([])`` is a batch of no graphs.
+    Graphs without nodes or edges stay, also at the end. ``batch([])`` is a batch of no graphs. Images of any sizes,
+    with or without masks, whose edges follow the same stencil stay a grid.
 
     Examples
     --------
@@ -117,9 +120,15 @@ def join_pointers(pointers: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def join_topologies(parts: Sequence[Topology]) -> Topology:
-    """One topology of disconnected parts, each with its own senders and receivers (bipartite or not)."""
+    """One topology of disconnected parts, each with its own senders and receivers (bipartite or not).
+
+    Grids under the same stencil stay a grid; together with anything else their edges are listed.
+    """
     if not parts:
         return Topology.trusted(np.zeros(1, np.int64), np.zeros(0, np.int32), 0)
+    grids = join_grid_topologies(parts)
+    if grids is not None:
+        return grids
     nodes = np.cumsum([0] + [part.num_senders for part in parts])
     edges = np.cumsum([0] + [part.num_edges for part in parts])
     index_type = np.int32 if nodes[-1] < 2**31 else np.int64
@@ -179,13 +188,20 @@ def _join_origins(parts: Sequence[Graph]) -> BatchOrigin | None:
 
 def _part(graph: Graph, i: int, origin: Origin | None) -> Graph:
     (first, last), (start, stop) = graph.node_ptr[i : i + 2].tolist(), graph.edge_ptr[i : i + 2].tolist()
-    topology = part_topology(graph.topology, (first, last), (first, last))
+    topology = _topology_of(graph, i, first, last)
     spans = {"nodes": (first, last), "edges": (start, stop), "globals": (i, i + 1)}
     fields = {
         level: {name: slice_rows(value, *span) for name, value in getattr(graph, level).items()}
         for level, span in spans.items()
     }
     return Graph.trusted(topology, fields["nodes"], fields["edges"], fields["globals"], origin=origin)
+
+
+def _topology_of(graph: Graph, i: int, first: int, last: int) -> Topology:
+    whole = graph.topology
+    if isinstance(whole, GridTopology) and np.array_equal(graph.node_ptr, whole.grid.node_ptr):
+        return whole.part(i)
+    return part_topology(whole, (first, last), (first, last))
 
 
 def part_topology(whole: Topology, senders: tuple[int, int], receivers: tuple[int, int]) -> Topology:

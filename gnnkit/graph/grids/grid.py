@@ -177,6 +177,7 @@ class Grid:
         return self._cached("node_ptr", self._build_node_ptr)
 
     def _build_node_ptr(self) -> np.ndarray:
+        assert self.mask is not None
         before = np.zeros(self.num_cells + 1, np.int64)
         np.cumsum(self.mask, out=before[1:])
         return frozen(before[self.cell_ptr])
@@ -195,9 +196,10 @@ class Grid:
     @property
     def cell_of_node(self) -> np.ndarray:
         """int64 [num_nodes]: the cell of every node, counted over all images."""
-        if self.mask is None:
-            return self._cached("cell_of_node", lambda: frozen(np.arange(self.num_cells)))
-        return self._cached("cell_of_node", lambda: frozen(np.flatnonzero(self.mask)))
+        return self._cached("cell_of_node", self._build_cell_of_node)
+
+    def _build_cell_of_node(self) -> np.ndarray:
+        return frozen(np.arange(self.num_cells) if self.mask is None else np.flatnonzero(self.mask))
 
     def coordinates(self) -> np.ndarray:
         """int64 [num_nodes, ndim]: position of every node in its image, such as (row, column)."""

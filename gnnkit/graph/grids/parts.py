@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -67,11 +68,11 @@ def _outer(first: np.ndarray, rest: np.ndarray, stride: int) -> np.ndarray:
 
 def _outer_table(first: np.ndarray, rest: np.ndarray, stride: int) -> np.ndarray:
     """Combine positions [slots, columns] of two axes; absent where either is."""
-    dtype = np.int32 if (int(first.max(initial=0)) + 1) * stride < 2**31 else np.int64
+    dtype: type[np.signedinteger[Any]] = np.int32 if (int(first.max(initial=0)) + 1) * stride < 2**31 else np.int64
     start = np.where(first >= 0, first * stride, -1).astype(dtype)[:, None, :, None]
-    rest = rest.astype(dtype)[None, :, None, :]
-    table = np.where((start < 0) | (rest < 0), dtype(-1), start + rest)
-    return table.reshape(len(first) * rest.shape[1], -1)
+    inner = rest.astype(dtype)[None, :, None, :]
+    table = np.where((start < 0) | (inner < 0), dtype(-1), start + inner)
+    return table.reshape(len(first) * len(rest), -1)
 
 
 def _strips(
@@ -85,11 +86,11 @@ def _strips(
     height = max(1, table_bytes // (4 * slots * columns))
     groups: dict[tuple[bytes, bytes], list[tuple[int, int, int]]] = {}
     for start in range(0, len(first.rows), height):
-        strip, rows = first.table[:, start : start + height], first.rows[start : start + height]
+        strip, lines = first.table[:, start : start + height], first.rows[start : start + height]
         present = strip >= 0
         low = int(strip[present].min()) if present.any() else 0
-        key = np.where(present, strip - low, -1).tobytes(), (rows - rows[0]).tobytes()
-        groups.setdefault(key, []).append((start, low, int(rows[0])))
+        key = np.where(present, strip - low, -1).tobytes(), (lines - lines[0]).tobytes()
+        groups.setdefault(key, []).append((start, low, int(lines[0])))
     whole = len(rest.rows) == receiver_row
     parts = []
     for copies in groups.values():
@@ -176,22 +177,21 @@ def _joined(placed: list[tuple[int, StencilPart]]) -> Plan:
 
 
 def _one_table(parts: list[StencilPart]) -> StencilPart:
-    tables, rows = zip(*(_expanded(part) for part in parts))
-    table, row = np.concatenate(tables, axis=1), np.concatenate(rows)
-    low, top = int(table[table >= 0].min()), int(row.min())
-    table = np.where(table >= 0, table - low, -1)
-    row = row - top
-    plain = bool((row == np.arange(len(row))).all())
-    sender_base, receiver_base = np.array([low]), np.array([top])
-    return make_part(table, None if plain else row, parts[0].offsets, sender_base, receiver_base)[0]
-
-
-def _expanded(part: StencilPart) -> tuple[np.ndarray, np.ndarray]:
-    """Senders [slots, copies * columns] and receivers [copies * columns] of a part, absolute."""
-    table = part.table.astype(np.int64)[:, None, :]
-    senders = np.where(table >= 0, table + part.sender_base[:, None], -1).reshape(len(part.table), -1)
-    rows = np.arange(part.table.shape[1]) if part.rows is None else part.rows
-    return senders, (part.receiver_base[:, None] + rows).reshape(-1)
+    """One part for the copies of all ``parts`` side by side."""
+    low = min(int(part.sender_base.min()) for part in parts)
+    top = min(int(part.receiver_base.min()) for part in parts)
+    high = max(int(part.sender_base.max()) + part.table.size for part in parts)
+    dtype: type[np.signedinteger[Any]] = np.int32 if high < 2**31 else np.int64
+    ends = np.cumsum([0] + [part.table.shape[1] * len(part.sender_base) for part in parts])
+    table, rows = np.empty((len(parts[0].table), ends[-1]), dtype), np.empty(ends[-1], np.int64)
+    for part, start, stop in zip(parts, ends[:-1], ends[1:]):
+        one = part.table[:, None, :]
+        base = (part.sender_base - low).astype(dtype)[:, None]
+        table[:, start:stop] = np.where(one < 0, dtype(-1), one + base).reshape(len(one), -1)
+        relative = np.arange(one.shape[2]) if part.rows is None else part.rows
+        rows[start:stop] = ((part.receiver_base - top)[:, None] + relative).reshape(-1)
+    plain = bool((rows == np.arange(len(rows))).all())
+    return make_part(table, None if plain else rows, parts[0].offsets, np.array([low]), np.array([top]))[0]
 
 
 # ------------------------------------------------------------------ masks
@@ -199,40 +199,48 @@ def _masked_plan(senders: Grid, receivers: Grid, image_grid: Grid, stencil: Sten
     images: dict[tuple[Size, bytes, bytes], list[int]] = {}
     for i, size in enumerate(image_grid.sizes):
         images.setdefault((size, _image_mask(senders, i), _image_mask(receivers, i)), []).append(i)
+    if image_grid.is_uniform and len(images) > 1:
+        whole = image_parts(image_grid.size, stencil, reverse, 1 << 62)
+        return tuple(part for each in whole for part in _narrowed_batch(each, senders, receivers))
     placed = []
     for (size, *_), index in images.items():
         whole = image_parts(size, stencil, reverse, 1 << 62)
         for position, part in enumerate(whole):
-            narrow = _narrowed(part, senders, receivers, index[0])
+            narrow = _narrowed_batch(part, *(_only(grid, index[0]) for grid in (senders, receivers)))
             placed += [(position, _laid(each, senders.node_ptr[index], receivers.node_ptr[index])) for each in narrow]
     return _joined(placed)
+
+
+def _only(grid: Grid, i: int) -> Grid:
+    return grid if grid.num_graphs == 1 else grid.image(i)
 
 
 def _image_mask(grid: Grid, i: int) -> bytes:
     return b"" if grid.mask is None else grid.mask[grid.cell_ptr[i] : grid.cell_ptr[i + 1]].tobytes()
 
 
-def _narrowed(part: StencilPart, senders: Grid, receivers: Grid, i: int) -> list[StencilPart]:
-    """A part of a whole image (one copy) without the cells that image ``i`` lacks."""
-    table, rows = part.table, part.rows
-    sender_start, receiver_start = int(part.sender_base[0]), int(part.receiver_base[0])
-    if receivers.mask is not None:
-        node = _local_nodes(receivers, i)
-        rows = node[receiver_start + (np.arange(table.shape[1]) if rows is None else rows)]
-        table, rows, receiver_start = table[:, rows >= 0], rows[rows >= 0], 0
-        if len(rows) and rows[0] == 0 and rows[-1] == len(rows) - 1:
-            rows = None
-    if senders.mask is not None:
-        node = np.append(_local_nodes(senders, i), -1)  # absent entries, -1, read the last
-        table = node[np.where(table >= 0, table + sender_start, -1)]
-        sender_start = 0
-    if not table.shape[1]:
+def _narrowed_batch(part: StencilPart, senders: Grid, receivers: Grid) -> list[StencilPart]:
+    """A part of one whole image (one copy), laid on every image of a batch of one size, less the absent cells."""
+    count = senders.num_graphs
+    dtype = np.int32 if max(senders.num_nodes, receivers.num_nodes) < 2**31 else np.int64
+    rows = np.arange(part.table.shape[1]) if part.rows is None else part.rows
+    rows = _nodes(receivers, dtype)[:, int(part.receiver_base[0]) + rows].reshape(-1)
+    nodes = np.full((count, math.prod(senders.size) + 1), -1, dtype)
+    nodes[:, :-1] = _nodes(senders, dtype)
+    where = np.where(part.table >= 0, part.table + int(part.sender_base[0]), -1)  # absent entries read the last, -1
+    exists = rows >= 0
+    table = np.empty((len(where), int(exists.sum())), dtype)
+    for slot, cells in enumerate(where):
+        table[slot] = nodes[:, cells].reshape(-1)[exists]
+    rows = rows[exists]
+    if not len(rows):
         return []
-    return make_part(table, rows, part.offsets, np.array([sender_start]), np.array([receiver_start]))
+    plain = len(rows) == rows[-1] + 1 and rows[0] == 0  # ascending, hence all of them
+    base = np.zeros(1, np.int64)
+    return make_part(table, None if plain else rows, part.offsets, base, base)
 
 
-def _local_nodes(grid: Grid, i: int) -> np.ndarray:
-    """Node of every cell of image ``i``, counted from its first; -1 where the cell does not exist."""
-    assert grid.node_of_cell is not None
-    nodes = grid.node_of_cell[grid.cell_ptr[i] : grid.cell_ptr[i + 1]]
-    return np.where(nodes >= 0, nodes - grid.node_ptr[i], -1)
+def _nodes(grid: Grid, dtype: type[np.signedinteger[Any]]) -> np.ndarray:
+    """Node of every cell [num_graphs, cells of an image], -1 where the cell does not exist."""
+    nodes = np.arange(grid.num_cells) if grid.node_of_cell is None else grid.node_of_cell
+    return nodes.astype(dtype).reshape(grid.num_graphs, -1)

@@ -154,8 +154,8 @@ class Stencil:
 
     def pads(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """(before, after) of every axis for an image of this size; what "same" means depends on the size."""
-        if self.padding != "same":
-            return self.padding  # type: ignore[return-value]
+        if not isinstance(self.padding, str):
+            return self.padding
         pads = []
         for n, k, s, d in zip(size, self.kernel_size, self.stride, self.dilation):
             total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
@@ -175,8 +175,8 @@ class Stencil:
         for name, values in (("stride", self.stride), ("dilation", self.dilation)):
             if any(value != 1 for value in values):
                 parts.append(f"{name} {size_text(values)}")
-        if self.padding != "same":
-            pairs = [str(b) if a == b else f"{a}+{b}" for a, b in self.padding]  # type: ignore[misc]
+        if not isinstance(self.padding, str):
+            pairs = [str(b) if a == b else f"{a}+{b}" for a, b in self.padding]
             parts.append(f"padding {' x '.join(pairs)}")
         if self.border != "zero":
             parts.append(f"border {self.border}")

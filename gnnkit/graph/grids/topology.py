@@ -71,6 +71,8 @@ class GridTopology(Topology):
     receiver_grid: Grid
     stencil: Stencil
     is_transposed: bool
+    _bipartite: bool
+    _num_receivers: int
 
     def __init__(self, sender_grid: Grid, stencil: Stencil, receiver_grid: Grid | None = None) -> None:
         _check_kinds(sender_grid, stencil, receiver_grid)
@@ -242,7 +244,7 @@ class GridTopology(Topology):
     def part(self, i: int) -> GridTopology:
         """The topology of image ``i`` alone."""
         senders, receivers = self.sender_grid.image(i), self.receiver_grid.image(i)
-        return _rebuild(senders, self.stencil, receivers, self.is_transposed)
+        return make_topology(senders, self.stencil, receivers, self.is_transposed)
 
     # ------------------------------------------------------------------ protocol
     def __eq__(self, other: object) -> bool:
@@ -256,7 +258,7 @@ class GridTopology(Topology):
         return self.sender_grid, self.receiver_grid, self.stencil, self.is_transposed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.sender_grid, self.stencil, self.receiver_grid, self.is_transposed)
+        return make_topology, (self.sender_grid, self.stencil, self.receiver_grid, self.is_transposed)
 
     def __repr__(self) -> str:
         image_grid = self.receiver_grid if self.is_transposed else self.sender_grid
@@ -313,9 +315,10 @@ def _interned_masked(sender_grid: Grid, stencil: Stencil, receiver_grid: Grid | 
     return GridTopology(sender_grid, stencil, receiver_grid)
 
 
-def _rebuild(senders: Grid, stencil: Stencil, receivers: Grid, transposed: bool) -> GridTopology:
+def make_topology(senders: Grid, stencil: Stencil, receivers: Grid, transposed: bool) -> GridTopology:
+    """The interned topology between two grids that are known to fit the stencil, or its transpose."""
     if transposed:
-        return _rebuild(receivers, stencil, senders, False).transpose()
+        return make_topology(receivers, stencil, senders, False).transpose()
     if receivers == receiving_grid(senders, stencil):
         return grid_topology(senders, stencil)
     return grid_topology(senders, stencil, receivers)

@@ -6,6 +6,7 @@ still know the names of the nodes.
 
 from gnnkit.graph.transforms.encodings import laplacian as laplacian
 from gnnkit.graph.transforms.encodings import random_walk_encoding as random_walk_encoding
+from gnnkit.graph.transforms.explicit import to_explicit as to_explicit
 from gnnkit.graph.transforms.loops import add_remaining_self_loops as add_remaining_self_loops
 from gnnkit.graph.transforms.loops import add_self_loops as add_self_loops
 from gnnkit.graph.transforms.loops import remove_self_loops as remove_self_loops
