@@ -17,9 +17,9 @@ ROWS = 12  # blocks are whole tiles of rows (see jit/stencil_tiles.py)
 # Bytes of a block's features and of its addresses that stay in a second-level cache beside a slab of weights.
 BLOCK_BYTES = 1 << 18
 ADDRESS_BYTES = 1 << 16
-# Multiplications that one thread does in about the time that waking another takes.
-WHOLE = 1 << 22
+# Most chunks, and multiplications that are worth one: some 80 microseconds, several times what starting it takes.
 CHUNKS = 16
+CHUNK_WORK = 1 << 22
 LONGEST_BLOCK = 96 * ROWS
 NO_ROWS = {dtype: read_only(np.empty(0, dtype)) for dtype in (np.dtype(np.int32), np.dtype(np.int64))}
 
@@ -47,6 +47,11 @@ def block_rows(slots: int, row_bytes: int) -> int:
     """Rows of a block: its features and its table of addresses should stay in cache, and a tile is never cut."""
     wanted = min(ADDRESS_BYTES // (8 * max(slots, 1)), BLOCK_BYTES // max(row_bytes, 1), LONGEST_BLOCK)
     return max(wanted // ROWS, 4) * ROWS
+
+
+def chunk_count(rows: int, slots: int, channels: int, columns: int) -> int:
+    """How many chunks a part is worth; looking up a sender costs about as much as two of its channels."""
+    return min(CHUNKS, rows * slots * (channels + 2) * columns // CHUNK_WORK)
 
 
 def even_bounds(count: int, parts: int, multiple: int = 1) -> list[int]:

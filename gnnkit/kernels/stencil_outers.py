@@ -13,9 +13,9 @@ from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
 from gnnkit.kernels.parallel import run_chunks
 from gnnkit.kernels.stencil_arrays import (
     CHUNKS,
-    WHOLE,
     PartArrays,
     block_rows,
+    chunk_count,
     even_bounds,
     part_arrays,
     tail_copy,
@@ -25,6 +25,7 @@ from gnnkit.kernels.twins import stencil_sums as twins
 
 # Numbers of all partial sums together: beyond that, chunks share the weights among themselves rather than the rows.
 PARTIAL = 1 << 20
+LARGE_WEIGHT = 1 << 18  # numbers that are collected by several threads
 SHORTEST_PIECE = 512  # rows that are worth partial sums of their own
 
 
@@ -102,7 +103,9 @@ def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], group
     tiles = -(-channels // tile_rows)
     numbers = groups * -(-columns // lanes) * lanes * ranks * tiles * tile_rows
     items = ranks * groups * tiles
-    row_bounds, item_bounds = _pieces(total, items, numbers, total * slots * inner * out_size)
+    row_bounds, item_bounds = _pieces(
+        total, items, numbers, chunk_count(total, slots, inner, numbers // max(ranks * tiles * tile_rows, 1))
+    )
     partial = empty((len(row_bounds) - 1, numbers), x.dtype)
     x_tail, x_last, x_shift = tail_copy(x, 0 if windowed else -inner % tile_rows)
     y_tail, y_last, y_shift = tail_copy(y, -columns % lanes)
@@ -127,8 +130,9 @@ def _depthwise(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], o
     lanes = loops.VECTOR_BYTES // size
     items = -(-slots // loops.WIDE_ROWS)
     padded = items * loops.WIDE_ROWS
-    row_bounds, item_bounds = _pieces(total, items, -(-channels // lanes) * lanes * padded, total * slots * channels)
-    partial = empty((len(row_bounds) - 1, -(-channels // lanes) * lanes * padded), x.dtype)
+    columns = -(-channels // lanes) * lanes
+    row_bounds, item_bounds = _pieces(total, items, columns * padded, chunk_count(total, slots, 1, columns))
+    partial = empty((len(row_bounds) - 1, columns * padded), x.dtype)
     x_tail, x_last, x_shift = tail_copy(x, -channels % lanes)
     y_tail, y_last, y_shift = tail_copy(y, -channels % lanes)
     block = block_rows(slots, channels * size)
@@ -145,13 +149,13 @@ def _depthwise(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], o
     return _collect(loops, partial, offsets, 1, slots, 1, channels, padded, lanes, True, out)
 
 
-def _pieces(total: int, items: int, numbers: int, work: int) -> tuple[list[int], list[int]]:
-    """Boundaries of rows and of items: together about CHUNKS chunks, with bounded memory for partial sums."""
-    if work < WHOLE:
+def _pieces(total: int, items: int, numbers: int, chunks: int) -> tuple[list[int], list[int]]:
+    """Boundaries of rows and of items: together about ``chunks`` chunks, with bounded memory for partial sums."""
+    if chunks < 2:
         return [0, total], [0, items]
-    pieces = min(CHUNKS, max(1, total // SHORTEST_PIECE), max(1, PARTIAL // numbers))
+    pieces = min(chunks, max(1, total // SHORTEST_PIECE), max(1, PARTIAL // numbers))
     rows = even_bounds(total, pieces)
-    return rows, even_bounds(items, -(-CHUNKS // (len(rows) - 1)))
+    return rows, even_bounds(items, -(-chunks // (len(rows) - 1)))
 
 
 def _run_pieces(run: Any, row_bounds: list[int], item_bounds: list[int]) -> None:
@@ -174,7 +178,7 @@ def _collect(
     """
     found = np.zeros_like(out) if zeros else out
     args = (partial, offsets, ranks, per_rank, groups, columns, channel_rows, lanes, found)
-    if partial.size < WHOLE // 16:
+    if partial.size < LARGE_WEIGHT:
         loops.collect(0, out.shape[1], *args)
     else:
         run_chunks(lambda i, j: loops.collect(i, j, *args), even_bounds(out.shape[1], CHUNKS))

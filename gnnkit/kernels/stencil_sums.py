@@ -18,9 +18,9 @@ from gnnkit.kernels.parallel import run_chunks
 from gnnkit.kernels.stencil_arrays import (
     CHUNKS,
     ROWS,
-    WHOLE,
     PartArrays,
     block_rows,
+    chunk_count,
     even_bounds,
     part_arrays,
     tail_copy,
@@ -29,7 +29,9 @@ from gnnkit.kernels.stencils import StencilPart
 from gnnkit.kernels.twins import stencil_sums as twins
 
 # Bytes of weights that go past a block of rows at a time, so that they stay in a second-level cache meanwhile.
-SLAB_BYTES = 1 << 18
+SLAB_BYTES = 1 << 19
+# Numbers of a weight that is packed by several threads.
+LARGE_WEIGHT = 1 << 17
 # Rows below which a chunk would rather take fewer columns than fewer rows: each chunk reads all its weights.
 SHORTEST_CHUNK = 192
 
@@ -116,7 +118,7 @@ def _add_part(
     depthwise = inner == 1 and groups == out_size == x.shape[1]
     sets, columns = (1, out_size) if depthwise else (groups, out_size // groups)
     tiles = sets * -(-columns // (2 * lanes))
-    work = part.total * slots * inner * out_size
+    chunks = chunk_count(part.total, slots, inner, -(-columns // lanes) * lanes * sets)
     panels, finite = _packed(loops, weight, part.offsets, inner, columns, sets, lanes, tiles)
     if not finite:
         if fresh:
@@ -146,11 +148,11 @@ def _add_part(
                 inner, columns, groups, absent, block, slab, fresh, flat[2],
             )  # fmt: skip
 
-    if work < WHOLE:
+    if chunks < 2:
         run(0, total, 0, tiles)
         return
-    row_bounds = even_bounds(total, min(CHUNKS, max(1, total // SHORTEST_CHUNK)), ROWS)
-    tile_bounds = even_bounds(tiles, -(-CHUNKS // (len(row_bounds) - 1)))
+    row_bounds = even_bounds(total, min(chunks, max(1, total // SHORTEST_CHUNK)), ROWS)
+    tile_bounds = even_bounds(tiles, -(-chunks // (len(row_bounds) - 1)))
     pieces = len(row_bounds) - 1
 
     def chunk(c: int, _: int) -> None:
@@ -172,19 +174,16 @@ def _packed(
 ) -> tuple[NDArray[Any], bool]:
     """The weights as panels, and whether all of them are finite."""
     # the gradient to the features comes with transposed weights: read them where they lie
-    if weight.flags.c_contiguous:
-        flat, steps = weight, (weight.shape[1] * weight.shape[2], weight.shape[2], 1)
-    else:
-        flat = weight.transpose(0, 2, 1)
-        steps = (flat.shape[1] * flat.shape[2], 1, flat.shape[2])
+    transposed = not weight.flags.c_contiguous
+    flat = weight.transpose(0, 2, 1) if transposed else weight
     source = read_only(flat).reshape(-1)
     panels = empty((groups * -(-columns // lanes) * lanes * len(offsets) * inner,), weight.dtype)
     finite = []
 
     def pack(first: int, stop: int) -> None:
-        finite.append(loops.pack(first, stop, source, offsets, *steps, inner, columns, groups, lanes, panels))
+        finite.append(loops.pack(first, stop, source, transposed, offsets, inner, columns, groups, lanes, panels))
 
-    if panels.size < WHOLE // 64:
+    if panels.size < LARGE_WEIGHT:
         pack(0, tiles)
     else:
         run_chunks(pack, even_bounds(tiles, CHUNKS))

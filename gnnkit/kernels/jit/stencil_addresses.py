@@ -7,6 +7,8 @@ from a copy instead, which the door makes (``last`` .. and ``shift``, see kernel
 
 from __future__ import annotations
 
+import numpy as np
+
 from gnnkit.kernels.backend import jit
 
 
@@ -23,14 +25,14 @@ def fill_sources(table, sender_base, slot, num_slots, begin, end, memory, row_by
             b = t // num_rows
             j = t - b * num_rows
             count = min(num_rows - j, end - t)
-            first = sender_base[b]
+            # slices, because an index that could be negative keeps LLVM from vectors
+            senders = table[slot + i, j : j + count]
+            there = sources[i, t - begin : t - begin + count]
+            start, far = memory + sender_base[b] * row_bytes, last - sender_base[b]
             for q in range(count):
-                sender = table[slot + i, j + q]
-                row = first + sender
-                there = memory + row * row_bytes
-                if row >= last:
-                    there += shift
-                sources[i, t - begin + q] = absent if sender < 0 else there
+                sender = np.int64(senders[q])
+                moved = start + sender * row_bytes + (shift if sender >= far else 0)
+                there[q] = absent if sender < 0 else moved
             t += count
 
 
@@ -42,12 +44,11 @@ def fill_targets(rows, receiver_base, num_rows, begin, end, memory, row_bytes, l
         b = t // num_rows
         j = t - b * num_rows
         count = min(num_rows - j, end - t)
+        there = targets[t - begin : t - begin + count]
+        start, far = memory + receiver_base[b] * row_bytes, last - receiver_base[b]
         for q in range(count):
-            receiver = receiver_base[b] + (rows[j + q] if len(rows) > 0 else j + q)
-            there = memory + receiver * row_bytes
-            if receiver >= last:
-                there += shift
-            targets[t - begin + q] = there
+            receiver = np.int64(rows[j + q]) if len(rows) > 0 else j + q
+            there[q] = start + receiver * row_bytes + (shift if receiver >= far else 0)
         t += count
 
 

@@ -16,33 +16,44 @@ narrow_depthwise_tile, wide_depthwise_tile = sum_tile(ROWS, 1, depthwise=True), 
 
 
 @jit
-def pack(start, stop, weight, offsets, slot_step, inner_step, column_step, inner, columns, groups, lanes, panels):
+def pack(start, stop, weight, transposed, offsets, inner, columns, groups, lanes, panels):
     """Lay out the panels of tiles start..stop: [tile, slot, channel, columns of the tile], zeros behind the columns.
 
-    The weight of offset k, channel c, column f lies at weight[k * slot_step + c * inner_step + f * column_step].
-    Returns whether all weights are finite.
+    ``weight`` is flat [offset, channel, column], or [offset, column, channel] if ``transposed``. Returns whether all
+    weights are finite.
     """
     vectors = -(-columns // lanes)
     tiles = (vectors + 1) // 2
     slots = offsets.shape[0]
-    bad = False
+    out_size = columns * groups
+    infinite = False
     for tile in range(start, stop):
         group = tile // tiles
         v = 2 * (tile - group * tiles)
         width = min(2, vectors - v) * lanes
         count = min(width, columns - v * lanes)
-        out = (group * vectors + v) * lanes * slots * inner
+        column = group * columns + v * lanes
+        size = inner * width
+        first = (group * vectors + v) * lanes * slots * inner
         for i in range(slots):
-            line = offsets[i] * slot_step + (group * columns + v * lanes) * column_step
-            for c in range(inner):
+            panel = panels[first + i * size : first + (i + 1) * size]
+            if count < width:
+                panel[:] = 0
+            begin = offsets[i] * inner * out_size
+            if transposed:
                 for f in range(count):
-                    value = weight[line + c * inner_step + f * column_step]
-                    panels[out + f] = value
-                    bad |= value - value != 0
-                for f in range(count, width):
-                    panels[out + f] = 0
-                out += width
-    return not bad
+                    line = weight[begin + (column + f) * inner : begin + (column + f + 1) * inner]
+                    for c in range(inner):
+                        infinite |= not abs(line[c]) < np.inf
+                        panel[c * width + f] = line[c]
+            else:
+                for c in range(inner):
+                    line = weight[begin + c * out_size + column : begin + c * out_size + column + count]
+                    there = panel[c * width : c * width + count]
+                    for f in range(count):
+                        infinite |= not abs(line[f]) < np.inf
+                        there[f] = line[f]
+    return not infinite
 
 
 @jit
