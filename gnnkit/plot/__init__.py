@@ -8,4 +8,7 @@ from gnnkit.plot.embeddings import embedding_map as embedding_map
 from gnnkit.plot.fields import draw_computation as draw_computation
 from gnnkit.plot.fields import draw_receptive_field as draw_receptive_field
 from gnnkit.plot.graphs import draw_graph as draw_graph
+from gnnkit.plot.images import feature_maps as feature_maps
+from gnnkit.plot.images import image as image
+from gnnkit.plot.images import segmentation as segmentation
 from gnnkit.plot.tapes import draw_tape as draw_tape
