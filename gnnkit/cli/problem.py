@@ -119,9 +119,12 @@ def load_dataset(text: str) -> tuple[str, Graph]:
             f"{error} (A file must end in .graphml, .gml or .gexf, or be given with --edges.)"
         ) from None
     if card.num_graphs > 1:
+        what, advice = "graphs", "See examples/molecules.py for whole graphs."
+        if card.holds_images:
+            what, advice = "images", f"Use gk.ImageClassifier with gk.datasets.load_images({card.name!r})."
         raise InvalidArgumentError(
-            f"This command classifies the nodes of one graph. {card.name!r} is a set of {card.num_graphs} graphs "
-            f"({card.task}). See examples/molecules.py for whole graphs."
+            f"This command classifies the nodes of one graph. {card.name!r} is a set of {card.num_graphs} {what} "
+            f"({card.task}). {advice}"
         )
     graph = datasets.load(card.name)
     assert isinstance(graph, Graph)

@@ -10,7 +10,9 @@ from gnnkit.datasets.cards import Card as Card
 from gnnkit.datasets.cards import DataFile as DataFile
 from gnnkit.datasets.cards import card as card
 from gnnkit.datasets.cards import describe as describe
+from gnnkit.datasets.cluttered import cluttered_digits as cluttered_digits
 from gnnkit.datasets.fetch import cache_folder as cache_folder
+from gnnkit.datasets.images import load_images as load_images
 from gnnkit.datasets.loader import load as load
 from gnnkit.datasets.table import CardTable as CardTable
 from gnnkit.datasets.table import list_cards as list

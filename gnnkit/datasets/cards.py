@@ -23,8 +23,7 @@ _BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 class DataFile:
     """One file that holds a data set: its ``name``, ``bytes`` and ``sha256``, the layout of its arrays, and from where.
 
-    ``layout`` is ``"gnnkit"`` or ``"gnn-benchmark"`` (see :mod:`gnnkit.datasets.layouts`); ``url`` is None for a file
-    that cannot be downloaded.
+    ``layout`` is one of those in :mod:`gnnkit.datasets.layouts`; ``url`` is None for a file that cannot be downloaded.
     """
 
     name: str
@@ -39,7 +38,8 @@ class Card:
     """What is known of a data set without opening it; ``text`` is the whole card.
 
     ``num_nodes`` and ``num_edges`` count all graphs of the set together, and edges in both directions.
-    ``split`` gives the sizes of the published masks, empty where none is published.
+    ``split`` gives the sizes of the published masks, empty where none is published. A set of images has its
+    ``image_size`` (height, width) and the ``largest_value`` that a stored pixel can have.
     """
 
     name: str
@@ -60,6 +60,8 @@ class Card:
     node_labels: tuple[str, ...] = ()
     edge_labels: tuple[str, ...] = ()
     features: str = "stored"
+    image_size: tuple[int, ...] = ()
+    largest_value: int = 255
     split: Mapping[str, int] = field(default_factory=dict)
     content_sha256: str | None = None
 
@@ -67,6 +69,11 @@ class Card:
     def url(self) -> str | None:
         """Where the set can be downloaded; None for a bundled one."""
         return next((file.url for file in self.files if file.url), None)
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the graphs of the set are images."""
+        return bool(self.image_size)
 
     @property
     def is_bundled(self) -> bool:
@@ -159,7 +166,7 @@ def read_card(path: Path) -> Card:
 
 def _card(facts: dict[str, Any], text: str, folder: Path) -> Card:
     files = tuple(DataFile(**file) for file in facts.pop("file"))
-    for key in ("class_names", "node_labels", "edge_labels"):
+    for key in ("class_names", "node_labels", "edge_labels", "image_size"):
         facts[key] = tuple(facts.get(key, ()))
     facts.setdefault("num_classes", len(facts["class_names"]))
     facts["split"] = MappingProxyType(facts.get("split", {}))

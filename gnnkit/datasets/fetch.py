@@ -94,8 +94,8 @@ def verified(card: Card, data: bytes, *, where: str) -> Content:
         If neither the sha256 nor the content is the published one, or the counts differ from the card's.
     """
     content = _known(card, data, where)
-    came = (content.num_nodes, 2 * content.pairs.shape[1], content.x.shape[1] if content.x else 0)
-    promised = (card.num_nodes, card.num_edges, card.num_features if content.x else 0)
+    came = content.counts()
+    promised = (card.num_nodes, card.num_edges, card.num_features if came[2] else 0)
     if came != promised:
         raise ChecksumError(
             f"Data set {card.name!r} must have (nodes, edges, features) = {promised}. '{where}' has {came}. "

@@ -6,7 +6,12 @@ Layout ``"gnnkit"`` (bundled files): npz without pickle with ``edge_index`` [2, 
 a set of graphs.
 
 Layout ``"gnn-benchmark"`` (Shchur et al. 2018): npz with the adjacency ``adj_*`` and the attributes ``attr_*`` as CSR
-and ``labels``. Imports only the error tree.
+and ``labels``.
+
+Sets of images: layout ``"images"``, npz with ``images`` [num_images, height, width] uint8 and ``y``; layout
+``"mnist"``, npz with ``x_train``, ``y_train``, ``x_test``, ``y_test`` (as Keras publishes it); layout ``"mnist-idx"``,
+a compressed tar archive with the four files of LeCun et al. 1998. Imports the error tree and the reader of such
+archives.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gnnkit.datasets.idx import mnist_arrays
 from gnnkit.errors import FileFormatError, unknown_name
 
 Arrays = Mapping[str, np.ndarray]
@@ -38,7 +44,8 @@ class Content:
     """The arrays of a data set, whatever file they came from.
 
     ``pairs`` [2, num_pairs] int64 holds each undirected edge once, smaller node first, sorted; ``edges`` are fields
-    with one entry per pair. ``graph_ptr`` [num_graphs + 1] int64 cuts the nodes of a set of graphs.
+    with one entry per pair. ``graph_ptr`` [num_graphs + 1] int64 cuts the nodes of a set of graphs. A set of images has
+    ``images`` [num_images, height, width] uint8 and no pairs: its edges follow from the grid.
     """
 
     num_nodes: int
@@ -49,17 +56,26 @@ class Content:
     edges: Mapping[str, np.ndarray] = field(default_factory=dict)
     split: Mapping[str, np.ndarray] = field(default_factory=dict)
     graph_ptr: np.ndarray | None = None
+    images: np.ndarray | None = None
+
+    def counts(self) -> tuple[int, int, int]:
+        """Nodes, edges in both directions, and features (0 where none are stored)."""
+        if self.images is not None:
+            _, height, width = self.images.shape
+            per_image = (3 * height - 2) * (3 * width - 2)  # every pixel hears itself and its eight neighbours
+            return self.num_nodes, len(self.images) * per_image, 1
+        return self.num_nodes, 2 * self.pairs.shape[1], self.x.shape[1] if self.x else 0
 
 
 def decode(data: bytes, *, layout: str, num_nodes: int, name: str) -> Content:
-    """Return the arrays in ``data``, the bytes of an npz file laid out as ``layout``.
+    """Return the arrays in ``data``, the bytes of a file laid out as ``layout``.
 
     Parameters
     ----------
     data
         The whole file.
     layout
-        ``"gnnkit"`` or ``"gnn-benchmark"``.
+        One of those described at the top.
     num_nodes
         How many nodes the card promises (a file with edges only does not say).
     name
@@ -68,16 +84,20 @@ def decode(data: bytes, *, layout: str, num_nodes: int, name: str) -> Content:
     Raises
     ------
     FileFormatError
-        If the file is no npz, is truncated, or lacks an array.
+        If the file is of another kind, is truncated, or lacks an array.
     """
     if layout not in _READERS:
         raise unknown_name("file layout", layout, _READERS)
+    is_archive = layout == "mnist-idx"
     try:
+        if is_archive:
+            return _READERS[layout](mnist_arrays(data), num_nodes)
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return _READERS[layout](arrays, num_nodes)
-    except Exception as error:  # numpy and zipfile raise a type of their own for each kind of damage
+    except Exception as error:  # numpy, zipfile and tarfile raise a type of their own for each kind of damage
+        kind = "a tar archive" if is_archive else "an npz file"
         raise FileFormatError(
-            f"'{name}' must be an npz file in the layout {layout!r}. It could not be read ({error}). "
+            f"'{name}' must be {kind} in the layout {layout!r}. It could not be read ({error}). "
             "Delete it and fetch it again."
         ) from error
 
@@ -89,18 +109,28 @@ def content_sha256(content: Content) -> str:
     -----
     sha256 over, in this order: the number of nodes, ``pairs``, the features (row pointers, column numbers, values) and
     the labels; each as a line "name shape", then the values in row-major order as little-endian int64 (values of
-    features: float32). Two files have the same digest exactly when they hold the same graph with the same numbering.
+    features: float32). For a set of images: over the images (as uint8) and the labels. Two files have the same digest
+    exactly when they hold the same graph with the same numbering.
     """
     x = content.x or SparseRows(np.zeros(1), np.empty(0), np.empty(0), (0, 0))
-    parts = (
+    if content.images is not None:
+        return _digest(("images", content.images, "u1"), ("y", _labels(content), "<i8"))
+    return _digest(
         ("num_nodes", np.array([content.num_nodes]), "<i8"),
         ("pairs", content.pairs, "<i8"),
         ("x_shape", np.array(x.shape), "<i8"),
         ("x_indptr", x.indptr, "<i8"),
         ("x_indices", x.indices, "<i8"),
         ("x_data", x.data, "<f4"),
-        ("y", np.empty(0) if content.y is None else content.y, "<i8"),
+        ("y", _labels(content), "<i8"),
     )
+
+
+def _labels(content: Content) -> np.ndarray:
+    return np.empty(0) if content.y is None else content.y
+
+
+def _digest(*parts: tuple[str, np.ndarray, str]) -> str:
     digest = hashlib.sha256()
     for name, values, dtype in parts:
         digest.update(f"{name} {values.shape}\n".encode())
@@ -151,9 +181,30 @@ def _read_gnn_benchmark(arrays: Arrays, num_nodes: int) -> Content:
     )
 
 
+def _read_images(arrays: Arrays, num_nodes: int) -> Content:
+    return _images(arrays["images"], arrays["y"], {})
+
+
+def _read_mnist(arrays: Arrays, num_nodes: int) -> Content:
+    train, test = arrays["x_train"], arrays["x_test"]
+    order = np.arange(len(train) + len(test))
+    split = {"train": order[: len(train)], "test": order[len(train) :]}
+    return _images(np.concatenate([train, test]), np.concatenate([arrays["y_train"], arrays["y_test"]]), split)
+
+
+def _images(images: np.ndarray, y: np.ndarray, split: dict[str, np.ndarray]) -> Content:
+    if images.dtype != np.uint8 or images.ndim != 3 or y.shape != images.shape[:1]:
+        raise ValueError(f"images must be uint8 [n, height, width] with n labels, not {images.dtype} {images.shape}")
+    no_pairs = np.zeros((2, 0), np.int64)
+    return Content(num_nodes=images.size, pairs=no_pairs, y=y.astype(np.int64), split=split, images=images)
+
+
 _READERS: dict[str, Callable[[Arrays, int], Content]] = {
     "gnnkit": _read_gnnkit,
     "gnn-benchmark": _read_gnn_benchmark,
+    "images": _read_images,
+    "mnist": _read_mnist,
+    "mnist-idx": _read_mnist,
 }
 
 

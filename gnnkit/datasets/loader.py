@@ -10,6 +10,7 @@ import numpy as np
 
 from gnnkit.datasets.cards import Card, card
 from gnnkit.datasets.fetch import obtain
+from gnnkit.datasets.images import as_image_batch
 from gnnkit.datasets.layouts import Content, SparseRows
 from gnnkit.graph import Graph, from_edges
 
@@ -38,6 +39,10 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, download: boo
     list of Graph
         For a set of graphs: each with ``x`` [num_nodes, num_kinds] and ``e`` [num_edges, num_kinds], one-hot float32,
         and ``globals["y"]`` [1] int64. ``gk.batch`` joins them.
+    Graph on a grid
+        For a set of images: one batch of all of them, ``x`` [num_nodes, 1] float32 in [0, 1], one pixel a node, edges
+        computed when asked for; ``globals["y"]`` [num_graphs] int64, and ``globals["train_mask"]`` and the like where
+        a split is published. As arrays: :func:`~gnnkit.datasets.load_images`.
 
     Raises
     ------
@@ -61,9 +66,13 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, download: boo
     >>> molecules = gk.datasets.load("mutag")
     >>> len(molecules), gk.batch(molecules).num_nodes
     (188, 3371)
+    >>> gk.datasets.load("digits")
+    Graph(num_graphs=1797, num_nodes=115008, num_edges=869748, x=float32[115008, 1], y=int64[1797])
     """
     found = card(name)
     content = obtain(found, root=root, download=download)
+    if content.images is not None:
+        return as_image_batch(found, content)
     return _as_graphs(found, content) if content.graph_ptr is not None else _as_graph(found, content)
 
 

@@ -59,7 +59,7 @@ def list_cards() -> CardTable:
     >>> gk.datasets.list().names[:3]
     ('citeseer', 'cora', 'davis')
     >>> [card.name for card in gk.datasets.list() if not card.is_bundled]
-    ['amazon_photo', 'coauthor_cs']
+    ['amazon_photo', 'coauthor_cs', 'mnist']
     """
     return CardTable(tuple(all_cards().values()))
 

@@ -163,7 +163,8 @@ def test_loaded_arrays_cannot_be_written(name: str) -> None:
     loaded = gk.datasets.load(name)
     g = loaded[0] if isinstance(loaded, list) else loaded
     arrays = [v for fields in (g.nodes, g.edges, g.globals) for v in fields.values() if isinstance(v, np.ndarray)]
-    assert all(not array.flags.writeable for array in [*arrays, g.senders, g.receivers])
+    edges = [] if gk.datasets.card(name).holds_images else [g.senders, g.receivers]  # those of a grid are not stored
+    assert all(not array.flags.writeable for array in [*arrays, *edges])
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -172,8 +173,9 @@ def test_a_loaded_graph_has_what_its_card_promises(name: str) -> None:
     g = gk.batch(loaded) if isinstance(loaded, list) else loaded
     assert (g.num_graphs, g.num_nodes, g.num_edges) == (card.num_graphs, card.num_nodes, card.num_edges)
     assert (g.x.shape[1] if "x" in g.nodes else 0) == card.num_features
-    assert {key: int(g.nodes[f"{key}_mask"].sum()) for key in card.split} == dict(card.split)
-    assert g.topology.is_symmetric()
+    held = g.globals if card.holds_images else g.nodes
+    assert {key: int(held[f"{key}_mask"].sum()) for key in card.split} == dict(card.split)
+    assert card.holds_images or g.topology.is_symmetric()
 
 
 def test_cora_loads_in_a_tenth_of_a_second() -> None:
@@ -187,4 +189,4 @@ def test_cora_loads_in_a_tenth_of_a_second() -> None:
 
 
 def test_the_bundle_stays_small() -> None:
-    assert sum(file.bytes for card in gk.datasets.list() if card.is_bundled for file in card.files) < 4_000_000
+    assert sum(file.bytes for card in gk.datasets.list() if card.is_bundled for file in card.files) < 5_000_000
