@@ -17,6 +17,8 @@ from gnnkit.kernels.parallel import run_chunks
 # Arrays from this size on are cut; one block with the temporaries of a composite fits a second-level cache.
 BLOCKWISE = 1 << 18
 BLOCK = 1 << 15
+# Values along which numpy adds one row to many without losing time between them.
+WIDE = 512
 
 
 def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -87,6 +89,12 @@ def add_in_place(rows: np.ndarray, other: np.ndarray) -> None:
            [1., 2.]])
     """
     whole = other.ndim == rows.ndim
+    if not whole and rows.ndim == 2 and rows.size >= BLOCK and rows.flags.c_contiguous:
+        times = WIDE // rows.shape[1]
+        if times > 1:  # numpy runs along one row at a time: narrow rows are taken several at once
+            together = len(rows) // times * times
+            rows[together:] += other
+            rows, other = rows[:together].reshape(-1, times * rows.shape[1]), np.tile(other, times)
 
     def add(start: int, stop: int) -> None:
         rows[start:stop] += other[start:stop] if whole else other

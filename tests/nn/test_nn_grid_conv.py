@@ -13,7 +13,7 @@ from gnnkit import kernels as K
 from gnnkit.autodiff import as_array
 from gnnkit.graph.grids import Grid
 
-several = settings(max_examples=40, deadline=None)
+several = settings(max_examples=80, deadline=None)
 
 
 @several

@@ -12,7 +12,7 @@ from gnnkit import errors
 from gnnkit.autodiff import as_array
 from gnnkit.graph.grids import Grid
 
-several = settings(max_examples=40, deadline=None)
+several = settings(max_examples=80, deadline=None)
 
 
 # --- transposed ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gnnkit.autodiff import Tensor
+from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, InvalidGraphError, ShapeError
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
@@ -153,7 +153,9 @@ class GridLayer(Module):
                 f"{x.dtype} and shape {list(x.shape)}. gk.from_image scales bytes to [0, 1] by itself; or use "
                 "g.replace(x=g.x.astype('float32') / 255), and one-hot rows or gk.nn.Embedding for categories."
             )
-        x = require_dense(input_features(x, self.in_channels, self.dtype_of(x), self), self)
+        x = input_features(x, self.in_channels, self.dtype_of(x), self)
+        if isinstance(x, SparseMatrix):
+            require_dense(x, self)  # refuses it
         if x.ndim != 2:
             raise ShapeError(
                 f"{layer_name(self)} needs features of shape [num_nodes, channels]. Got x of shape {list(x.shape)}. "
