@@ -56,6 +56,7 @@ from gnnkit.graph import from_networkx_typed as from_networkx_typed
 from gnnkit.graph import from_pandas as from_pandas
 from gnnkit.graph import from_scipy as from_scipy
 from gnnkit.graph import from_sequence as from_sequence
+from gnnkit.graph import from_superpixels as from_superpixels
 from gnnkit.graph import from_volume as from_volume
 from gnnkit.graph import grid as grid
 from gnnkit.graph import path as path

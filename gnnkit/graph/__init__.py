@@ -18,13 +18,17 @@ from gnnkit.graph.grids import Grid as Grid
 from gnnkit.graph.grids import GridTopology as GridTopology
 from gnnkit.graph.grids import Stencil as Stencil
 from gnnkit.graph.grids import as_grid as as_grid
+from gnnkit.graph.grids import assignment_topology as assignment_topology
 from gnnkit.graph.grids import from_grid_array as from_grid_array
 from gnnkit.graph.grids import from_image as from_image
 from gnnkit.graph.grids import from_sequence as from_sequence
+from gnnkit.graph.grids import from_superpixels as from_superpixels
 from gnnkit.graph.grids import from_volume as from_volume
 from gnnkit.graph.grids import grid_graph as grid_graph
 from gnnkit.graph.grids import grid_topology as grid_topology
+from gnnkit.graph.grids import join_grids as join_grids
 from gnnkit.graph.grids import receiving_grid as receiving_grid
+from gnnkit.graph.grids import superpixel_labels as superpixel_labels
 from gnnkit.graph.grids import to_image as to_image
 from gnnkit.graph.networkx_door import from_networkx as from_networkx
 from gnnkit.graph.networkx_door import to_networkx as to_networkx

@@ -134,7 +134,9 @@ def field_text(value: Any) -> str:
 
 
 def topology_bytes(topology: Topology) -> int:
-    """Memory of the edges, without what is cached."""
+    """Memory of the edges, without what is cached; none for a grid, whose edges follow from its stencil."""
+    if topology.graph_ptr is not None:
+        return 0
     order = 0 if topology.is_caller_ordered else topology.edge_order.nbytes
     return topology.indptr.nbytes + topology.indices.nbytes + order
 

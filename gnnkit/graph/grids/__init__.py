@@ -13,6 +13,9 @@ from gnnkit.graph.grids.images import from_sequence as from_sequence
 from gnnkit.graph.grids.images import from_volume as from_volume
 from gnnkit.graph.grids.joining import join_grids as join_grids
 from gnnkit.graph.grids.stencil import Stencil as Stencil
+from gnnkit.graph.grids.superpixels import assignment_topology as assignment_topology
+from gnnkit.graph.grids.superpixels import from_superpixels as from_superpixels
+from gnnkit.graph.grids.superpixels import superpixel_labels as superpixel_labels
 from gnnkit.graph.grids.topology import GridTopology as GridTopology
 from gnnkit.graph.grids.topology import grid_topology as grid_topology
 from gnnkit.graph.grids.topology import receiving_grid as receiving_grid

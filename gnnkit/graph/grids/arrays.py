@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from gnnkit.errors import DTypeError, ShapeError, unknown_name
-from gnnkit.graph.fields import is_tensor, raw, take_rows
+from gnnkit.errors import DTypeError, ShapeError, type_name, unknown_name
+from gnnkit.graph.fields import is_tensor, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.grid import Grid
 from gnnkit.graph.grids.reading import read_image
@@ -17,21 +18,22 @@ from gnnkit.graph.grids.topology import grid_topology
 AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
-def graph_from_arrays(
-    array: Any, stencil: Stencil, mask: Any, channels: str, nodes: Any, u: Any, allow_nan: bool
-) -> Graph:
+def image_graph(array: Any, stencil: Stencil, mask: Any, channels: str, nodes: Any, u: Any, allow_nan: bool) -> Graph:
+    """The graph of an array or a list of images, checked."""
     if channels not in ("last", "first"):
         raise unknown_name("place of the channels", channels, ("last", "first"))
+    batch = False
     if isinstance(array, (list, tuple)):
         images = [_one_image(item, i, stencil.ndim, channels) for i, item in enumerate(array)]
         grid, rows = _from_list(images, stencil, mask)
     else:
-        grid, rows = _from_whole(read_image(array, stencil.ndim), stencil, mask, channels)
-    topology = grid_topology(grid, stencil)
+        array = read_image(array)
+        batch = array.ndim == stencil.ndim + 2
+        grid, rows = _from_whole(array, stencil, mask, channels)
     fields = {"x": _existing(rows, grid)}
     for name, value in (nodes or {}).items():
-        fields[name] = _existing(_rows_of(value, grid, name, channels), grid)
-    return Graph(topology, fields, None, None if u is None else {"u": u}, allow_nan=allow_nan)
+        fields[name] = _existing(_field_rows(value, grid, name, channels, batch), grid)
+    return Graph(grid_topology(grid, stencil), fields, None, None if u is None else {"u": u}, allow_nan=allow_nan)
 
 
 def _existing(rows: Any, grid: Grid) -> Any:
@@ -64,7 +66,7 @@ def _channels_last(array: Any, first: int) -> Any:
 
 
 def _one_image(item: Any, i: int, ndim: int, channels: str) -> Any:
-    array = read_image(item, ndim)
+    array = read_image(item)
     if array.ndim not in (ndim, ndim + 1):
         raise ShapeError(
             f"Every image of a list must be [{AXES[ndim]}] or [{AXES[ndim]}, channels]. Image {i} has shape "
@@ -95,38 +97,31 @@ def _from_list(images: list[Any], stencil: Stencil, mask: Any) -> tuple[Grid, An
             )
     sizes = [tuple(image.shape[:-1]) for image in images]
     grid = Grid(sizes, mask=mask, lattice=stencil.lattice)
-    rows = [image.reshape((int(np.prod(image.shape[:-1])), image.shape[-1])) for image in images]
+    rows = [image.reshape((math.prod(image.shape[:-1]), image.shape[-1])) for image in images]
     return grid, np.concatenate(rows)
 
 
-def _rows_of(value: Any, grid: Grid, name: str, channels: str) -> Any:
+def _field_rows(value: Any, grid: Grid, name: str, channels: str, batch: bool) -> Any:
     """More values per pixel, [num_cells] or [num_cells, channels], from arrays in the shape of the images."""
-    if isinstance(value, (list, tuple)):
-        parts = [_field_rows(item, size, name, channels) for item, size in zip(value, grid.sizes)]
-        if len(value) == grid.num_graphs and parts:
-            return np.concatenate(parts)
-        raise ShapeError(
-            f"The node field {name!r} must have one array per image, {grid.num_graphs}. Got {len(value)}. "
-            "Give one for each."
-        )
-    array = value if is_tensor(value) else np.asarray(value)
-    if grid.num_graphs != 1 or (array.ndim > grid.ndim and tuple(array.shape[: grid.ndim]) != grid.size):
-        if not grid.is_uniform or array.shape[:1] != (grid.num_graphs,):
-            raise ShapeError(
-                f"The node field {name!r} must have one row of values per image, {grid.num_graphs}. Got shape "
-                f"{tuple(array.shape)}. Give an array [num_images, ...], or a list for images of different sizes."
-            )
-        return _field_rows(array, (grid.num_graphs, *grid.size), name, channels, batch=True)
-    return _field_rows(array, grid.size, name, channels)
+    if isinstance(value, (list, tuple)) and not batch and grid.num_graphs == len(value):
+        return np.concatenate([_rows(item, size, name, channels, 0) for item, size in zip(value, grid.sizes)])
+    if batch:
+        return _rows(value, (grid.num_graphs, *grid.size), name, channels, 1)
+    if grid.num_graphs == 1:
+        return _rows(value, grid.size, name, channels, 0)
+    raise ShapeError(
+        f"The node field {name!r} must be a list of one array per image, as the images are, {grid.num_graphs}. Got "
+        f"{f'{len(value)} items' if isinstance(value, (list, tuple)) else type_name(value)}. Give one for each."
+    )
 
 
-def _field_rows(value: Any, size: tuple[int, ...], name: str, channels: str, *, batch: bool = False) -> Any:
+def _rows(value: Any, size: tuple[int, ...], name: str, channels: str, first: int) -> Any:
     array = value if is_tensor(value) else np.asarray(value)
     if channels == "first" and array.ndim == len(size) + 1:
-        array = _channels_last(array, int(batch))
+        array = _channels_last(array, first)
     if tuple(array.shape[: len(size)]) != size or array.ndim > len(size) + 1:
         raise ShapeError(
             f"The node field {name!r} must have one value or one row of channels per pixel, {list(size)} or "
-            f"{[*size, 'channels']}. Got shape {tuple(raw(array).shape)}. Bring it to the size of the images."
+            f"{[*size, 'channels']}. Got shape {tuple(array.shape)}. Bring it to the size of the images."
         )
-    return array.reshape((int(np.prod(size)), *array.shape[len(size) :]))
+    return array.reshape((math.prod(size), *array.shape[len(size) :]))

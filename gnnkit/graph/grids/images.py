@@ -7,7 +7,7 @@ from typing import Any
 
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.arguments import as_ndim
-from gnnkit.graph.grids.arrays import graph_from_arrays
+from gnnkit.graph.grids.arrays import image_graph
 from gnnkit.graph.grids.stencil import Stencil
 
 
@@ -71,7 +71,7 @@ def from_image(
     array([ 0,  6, 22])
     """
     stencil = Stencil(kernel_size, ndim=2, border=border, lattice=lattice)
-    return graph_from_arrays(image, stencil, mask, channels, nodes, u, allow_nan)
+    return image_graph(image, stencil, mask, channels, nodes, u, allow_nan)
 
 
 def from_volume(
@@ -99,7 +99,7 @@ def from_volume(
     >>> gk.from_volume(np.zeros((4, 4, 4), "float32"))
     Graph(num_nodes=64, num_edges=1000, x=float32[64, 1])
     """
-    return graph_from_arrays(volume, Stencil(kernel_size, ndim=3, border=border), mask, channels, nodes, u, allow_nan)
+    return image_graph(volume, Stencil(kernel_size, ndim=3, border=border), mask, channels, nodes, u, allow_nan)
 
 
 def from_sequence(
@@ -127,7 +127,7 @@ def from_sequence(
     >>> gk.from_sequence([np.zeros((3, 2)), np.zeros((5, 2))])
     Graph(num_graphs=2, num_nodes=8, num_edges=20, x=float64[8, 2])
     """
-    return graph_from_arrays(sequence, Stencil(kernel_size, ndim=1, border=border), mask, channels, nodes, u, allow_nan)
+    return image_graph(sequence, Stencil(kernel_size, ndim=1, border=border), mask, channels, nodes, u, allow_nan)
 
 
 def from_grid_array(
@@ -151,6 +151,6 @@ def from_grid_array(
     >>> gk.from_grid_array(np.zeros((2, 5, 3)), ndim=1).num_graphs
     2
     """
-    return graph_from_arrays(
+    return image_graph(
         array, Stencil(kernel_size, ndim=as_ndim(ndim), border=border), mask, channels, nodes, u, allow_nan
     )

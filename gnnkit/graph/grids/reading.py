@@ -15,7 +15,7 @@ from gnnkit.graph.fields import is_tensor
 _CONVERTED = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
 
 
-def read_image(value: Any, ndim: int) -> Any:
+def read_image(value: Any) -> Any:
     """Return an image as a float array (or Tensor), uint8 in [0, 1], booleans as 0 and 1."""
     if type(value) is np.ndarray and value.dtype.kind == "f":
         return value
