@@ -1,6 +1,6 @@
 """Pooling along the edges of a grid: the largest or the mean value of every window, and back to where it came from.
 
-No edge is stored, and no array of one row per edge exists. Imports kernels, autodiff, graph and operations of this floor.
+No edge is stored, and no array of one row per edge exists. Imports kernels, autodiff, graph and message operations.
 """
 
 from __future__ import annotations
@@ -235,9 +235,7 @@ def _shares(topology: Topology, dtype: Any) -> Any:
 def _checked(topology: Topology, x: Any) -> Any:
     x = check_floating(check_rows(x, topology.num_senders, "x", "sender"), "x")
     if x.ndim != 2:
-        raise ShapeError(
-            f"x must be [nodes, channels]. Got shape {list(x.shape)}. Reshape it to one row per sender."
-        )
+        raise ShapeError(f"x must be [nodes, channels]. Got shape {list(x.shape)}. Reshape it to one row per sender.")
     return x
 
 

@@ -1,13 +1,15 @@
-"""Modules made of modules: Sequential, ModuleList, Residual, Lambda, Identity. May import autodiff and graph."""
+"""Modules made of modules: Sequential, ModuleList, Residual, DenseBlock, Lambda, Identity. May import autodiff and graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, overload
 
+import numpy as np
+
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
-from gnnkit.nn.inputs import as_features, require_dense
+from gnnkit.nn.inputs import as_features, layer_name, require_dense
 from gnnkit.nn.module import EQUIVARIANT, INVARIANT, UNKNOWN, Module
 
 
@@ -196,10 +198,15 @@ class Residual(Module):
     Parameters
     ----------
     inner : Module
-        The branch. ``Residual(Sequential(norm, conv))`` is the pre-norm form, ``Sequential(Residual(conv), norm)``
-        the post-norm form.
+        The branch.
     projection : Module, optional
-        Applied to the input before the addition, for a branch that changes the number of channels.
+        Applied to the input before the addition, for a branch that changes the channels (a Linear) or the pixels (a
+        convolution of kernel size 1 with the same stride).
+    norm : Module, optional
+        Where it stands says ``norm_first``.
+    norm_first : bool
+        True, the pre-norm form: ``projection(x) + inner(norm(x))``; the sum itself is never normalised, so that deep
+        nets start close to the identity. False, the post-norm form: ``norm(projection(x) + inner(x))``.
 
     Raises
     ------
@@ -208,7 +215,8 @@ class Residual(Module):
 
     References
     ----------
-    He et al., Deep residual learning for image recognition, CVPR 2016.
+    He et al., Deep residual learning for image recognition, CVPR 2016; Identity mappings in deep residual networks,
+    ECCV 2016.
 
     Examples
     --------
@@ -216,11 +224,22 @@ class Residual(Module):
     >>> import numpy as np
     >>> gk.nn.Residual(gk.nn.ReLU())(np.array([[-1.0, 2.0]])).numpy()
     array([[-1.,  4.]])
+    >>> before = gk.nn.Residual(gk.nn.Linear(8, 8), norm=gk.nn.LayerNorm(8))
+    >>> after = gk.nn.Residual(gk.nn.Linear(8, 8), norm=gk.nn.LayerNorm(8), norm_first=False)
     """
 
-    def __init__(self, inner: Module, projection: Module | None = None) -> None:
+    def __init__(
+        self,
+        inner: Module,
+        projection: Module | None = None,
+        *,
+        norm: Module | None = None,
+        norm_first: bool = True,
+    ) -> None:
         self.inner = inner
         self.projection = projection
+        self.norm = norm
+        self.norm_first = bool(norm_first)
 
     @property
     def symmetry(self) -> str:  # type: ignore[override]
@@ -228,13 +247,71 @@ class Residual(Module):
         return EQUIVARIANT if kinds == {EQUIVARIANT} else UNKNOWN
 
     def forward(self, value: Any) -> Any:
-        output = self.inner(value)
+        before = self.norm if self.norm_first else None
+        output = self.inner(value if before is None else before(value))
         skipped = value if self.projection is None else self.projection(value)
         branch, skip = as_features(output), as_features(skipped)
         if branch.shape != skip.shape:
-            raise ShapeError(
-                f"A residual adds two equal shapes. The branch gave {list(branch.shape)} and the input has "
-                f"{list(skip.shape)}. Pass projection=gk.nn.Linear({skip.shape[-1]}, {branch.shape[-1]})."
-            )
+            raise _unequal_summands(branch.shape, skip.shape)
         total = require_dense(skip, self) + require_dense(branch, self)
-        return output.replace(x=total) if isinstance(output, Graph) else total
+        result = output.replace(x=total) if isinstance(output, Graph) else total
+        return result if self.norm is None or self.norm_first else self.norm(result)
+
+
+def _unequal_summands(branch: tuple[int, ...], skip: tuple[int, ...]) -> ShapeError:
+    advice = f"Pass projection=gk.nn.Linear({skip[-1]}, {branch[-1]})"
+    if branch[0] != skip[0]:  # another grid
+        like = f"gk.nn.Conv2d({skip[-1]}, {branch[-1]}, 1, stride=2)"
+        advice = f"Pass as projection what changes the pixels alike, such as {like}"
+    return ShapeError(
+        f"A residual adds two equal shapes. The branch gave {list(branch)} and the input has {list(skip)}. {advice}."
+    )
+
+
+class DenseBlock(Sequential):
+    """Layers that each see all that came before: layer ``k`` gets the outputs of all earlier ones and the input.
+
+    ``x_k = layer_k([x_0, x_1, ..., x_{k-1}])``, joined along the channels, and the result is ``[x_0, ..., x_n]``.
+
+    Parameters
+    ----------
+    *layers : Module
+        Layer ``k`` takes the channels of the input and of all layers before it, and keeps the nodes.
+
+    Raises
+    ------
+    ShapeError
+        If a layer changes the nodes: what has other rows cannot be joined.
+
+    Notes
+    -----
+    Without layers it returns what it is given. Other fields of the graph are those that the last layer returned.
+
+    References
+    ----------
+    Huang et al., Densely connected convolutional networks, CVPR 2017.
+
+    Examples
+    --------
+    >>> import gnnkit as gk, numpy as np
+    >>> block = gk.nn.DenseBlock(gk.nn.Linear(3, 4, rng=0), gk.nn.Linear(7, 4, rng=1))
+    >>> block(np.ones((5, 3), "float32")).shape
+    (5, 11)
+    """
+
+    def forward(self, value: Any) -> Any:
+        for layer in self:
+            output = layer(value)
+            known, new = require_dense(as_features(value), self), require_dense(as_features(output), self)
+            if known.shape[:-1] != new.shape[:-1]:
+                raise ShapeError(
+                    f"The layers of a DenseBlock keep the nodes, as their outputs are joined along the channels. "
+                    f"{layer_name(layer)} got {list(known.shape)} and gave {list(new.shape)}. "
+                    "Put what changes the grid between two blocks."
+                )
+            joined = np.concatenate([known, new], axis=-1)
+            value = output.replace(x=joined) if isinstance(output, Graph) else joined
+        return value
+
+    def _again(self, modules: list[Module]) -> DenseBlock:
+        return DenseBlock(*modules)
