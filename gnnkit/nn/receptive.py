@@ -35,7 +35,7 @@ class ReceptiveField:
     @classmethod
     def of_input(cls, value: Any) -> ReceptiveField | None:
         """One pixel, for a graph on a grid; None for anything else."""
-        if not (isinstance(value, Graph) and isinstance(value.topology, GridTopology)):
+        if not on_grid(value):
             return None
         ones = (1.0,) * len(value.topology.stencil.kernel_size)
         return cls(ones, ones)
@@ -64,7 +64,7 @@ class ReceptiveField:
 
 def window_of(module: Module, graph: Any) -> Window | None:
     """How ``module`` looks at the pixels of ``graph``; None if it sees each on its own, or this is no grid."""
-    if not (isinstance(graph, Graph) and isinstance(graph.topology, GridTopology)):
+    if not on_grid(graph):
         axes = 0
     elif hasattr(module, "window"):
         return module.window(graph)
@@ -82,16 +82,40 @@ def window_of(module: Module, graph: Any) -> Window | None:
     return tuple((hops * dilation * (size - 1) + 1, stride) for size, dilation, stride in sizes)
 
 
-def grid_size(graph: Graph, came: Any) -> str:
+def on_grid(value: Any) -> bool:
+    """Whether this is a graph on a grid."""
+    return isinstance(value, Graph) and isinstance(value.topology, GridTopology)
+
+
+def grid_size(value: Any, came: Any, graph: Any) -> str | None:
     """``28 x 28 x 10``: pixels along each axis and channels; of several images their number first.
 
-    Of a graph whose global state is another than that of ``came``, from which a layer made it: the size of that.
+    Parameters
+    ----------
+    value
+        What a layer returned: a graph on a grid, or features of its pixels or images.
+    came
+        What the layer was given. If the global state of ``value`` is another than that of ``came``, it is the size of
+        the state that is told.
+    graph
+        The graph on a grid to which features belong.
+
+    Returns
+    -------
+    str or None
+        None for what is no such value.
     """
-    images = [str(graph.num_graphs)] if graph.num_graphs != 1 else []
-    state = graph.globals.get("u")
-    if state is not None and not (isinstance(came, Graph) and came.globals.get("u") is state):
-        return " x ".join([*images, *map(str, state.shape[1:])])
-    grid = graph.topology.grid  # type: ignore[attr-defined]
+    if on_grid(value):
+        state = value.globals.get("u")
+        pools = state is not None and not (isinstance(came, Graph) and came.globals.get("u") is state)
+        graph, features = value, state if pools else value.nodes.get("x")
+    else:
+        features = value
+    if not on_grid(graph) or not getattr(features, "shape", ()):
+        return None
+    grid, rows, channels = graph.topology.grid, features.shape[0], features.shape[1:]
     axes = [str(n) for n in grid.size] if grid.is_uniform else ["mixed"]
-    channels = graph.nodes["x"].shape[1:] if "x" in graph.nodes else ()
-    return " x ".join([*images, *axes, *map(str, channels)])
+    images = [str(grid.num_graphs)] if grid.num_graphs != 1 else []
+    if rows == grid.num_nodes and (features is not graph.globals.get("u")):
+        return " x ".join([*images, *axes, *map(str, channels)])
+    return " x ".join([*images, *map(str, channels)]) if rows == grid.num_graphs else None

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from gnnkit.autodiff import no_grad
 from gnnkit.graph import Graph
-from gnnkit.graph.grids import GridTopology
 from gnnkit.nn import module as module_base
 from gnnkit.nn.inputs import features_of
 from gnnkit.nn.module import Module
-from gnnkit.nn.receptive import ReceptiveField, grid_size
+from gnnkit.nn.receptive import ReceptiveField, grid_size, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +162,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
 @dataclass
 class _Call:
     module: Module
+    graph: Any  # the graph on a grid that it was called with, or None
     start: float  # hops when it began
     field: ReceptiveField | None  # when it began
     first_row: int
@@ -188,7 +188,8 @@ class _Watcher:
         if self.stack:
             self.stack[-1].children += 1
         start, reach = self._depth_of(inputs), self._field_of(inputs)
-        self.stack.append(_Call(module, start, reach, len(self.rows), len(self.seen), set(self.counted)))
+        graph = inputs[0] if inputs and on_grid(inputs[0]) else None
+        self.stack.append(_Call(module, graph, start, reach, len(self.rows), len(self.seen), set(self.counted)))
 
     def after(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         call = self.stack.pop()
@@ -230,7 +231,9 @@ class _Watcher:
         name = self.names.get(id(module), "") or "."
         came = inputs[0] if inputs else None
         pixels = None if reach is None else reach.pixels
-        self.rows.append(SummaryRow(name, type(module).__name__, size, _size(output, came), hops, flops, moved, pixels))
+        around = next((call.graph for call in reversed(self.stack) if call.graph is not None), None)
+        shown = grid_size(output, came, around) or _size(output)
+        self.rows.append(SummaryRow(name, type(module).__name__, size, shown, hops, flops, moved, pixels))
 
     def _depth_of(self, inputs: tuple[Any, ...]) -> float:
         # A value that no layer returned was computed in between, from anything so far: assume the farthest.
@@ -276,14 +279,11 @@ def _bytes(value: Any) -> int:
 def _edge_bytes(module: Module, inputs: tuple[Any, ...]) -> int:
     if not module.hops:
         return 0
-    graphs = [value for value in inputs if isinstance(value, Graph)]
-    graphs = [graph for graph in graphs if not isinstance(graph.topology, GridTopology)]
+    graphs = [value for value in inputs if isinstance(value, Graph) and not on_grid(value)]
     return sum(graph.topology.num_edges * graph.topology.indices.itemsize for graph in graphs)
 
 
-def _size(value: Any, came: Any) -> str:
-    if isinstance(value, Graph) and isinstance(value.topology, GridTopology):
-        return grid_size(value, came)
+def _size(value: Any) -> str:
     return str(list(features_of(value).shape)) if _has_features(value) else type(value).__name__
 
 
