@@ -85,7 +85,8 @@ def stencil_sum(
     x, weight = read_only(x, dtype), weight.astype(dtype, copy=False)
     inner, out_size = weight.shape[1:]
     arrays = [part_arrays(part) for part in parts]
-    whole = len(arrays) > 0 and _is_everything(arrays[0], num_receivers)
+    # as many rows as receivers are every receiver once: then sums begin with zeros instead of what is in memory
+    whole = len(arrays) > 0 and arrays[0].total == num_receivers
     shape = (num_receivers, out_size)
     out = empty(shape, dtype) if whole else np.zeros(shape, dtype)
     if out.size == 0:
@@ -96,15 +97,6 @@ def stencil_sum(
         if part.total:
             _add_part(part, x, weight, groups, whole and k == 0, out)
     return out
-
-
-def _is_everything(part: PartArrays, num_receivers: int) -> bool:
-    """Whether the part has every receiver once: then its sums begin with zeros instead of what is in memory."""
-    num_rows = part.table.shape[1]
-    if len(part.rows) or part.total != num_receivers:
-        return False
-    bases = part.receiver_base
-    return (len(bases) == 1 and bases[0] == 0) or np.array_equal(bases, np.arange(len(bases)) * num_rows)
 
 
 def _add_part(

@@ -29,19 +29,22 @@ def fill_windows(table, sender_base, begin, end, x, inner, groups, windows):
     """
     slots, num_rows = table.shape
     row_size = inner * groups
+    zero = x.dtype.type(0)
     for i in range(slots):
         t = begin
         while t < end:
             b = t // num_rows
             j = t - b * num_rows
             count = min(num_rows - j, end - t)
-            for q in range(count):
-                sender = table[i, j + q]
-                source = (sender_base[b] + sender) * row_size
-                for g in range(groups):
-                    for c in range(inner):
-                        value = x[source + g * inner + c] if sender >= 0 else x.dtype.type(0)
-                        windows[t - begin + q, (g * slots + i) * inner + c] = value
+            senders, start = table[i, j : j + count], sender_base[b] * row_size
+            for g in range(groups):
+                for c in range(inner):
+                    there = windows[t - begin : t - begin + count, (g * slots + i) * inner + c]
+                    # one long loop over rows for each channel: there are few, and a loop over them costs more
+                    first = start + g * inner + c
+                    for q in range(count):
+                        sender = np.int64(senders[q])
+                        there[q] = x[first + sender * row_size] if sender >= 0 else zero
             t += count
 
 
