@@ -1,4 +1,4 @@
-"""Modules made of modules: Sequential, ModuleList, Residual, DenseBlock, Lambda, Identity. May import autodiff and graph."""
+"""Modules made of modules: Sequential, ModuleList, Residual, DenseBlock, Lambda, Identity. Imports autodiff, graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.nn.inputs import as_features, layer_name, require_dense
-from gnnkit.nn.module import EQUIVARIANT, INVARIANT, UNKNOWN, Module
+from gnnkit.nn.module import EQUIVARIANT, INVARIANT, TRANSLATION, UNKNOWN, Module
 
 
 class _Numbered(Module):
@@ -102,6 +102,8 @@ class Sequential(_Numbered):
         kinds = [layer.symmetry for layer in self]
         if all(kind == EQUIVARIANT for kind in kinds):
             return EQUIVARIANT
+        if all(kind in (EQUIVARIANT, TRANSLATION) for kind in kinds):  # translations of a grid permute its nodes
+            return TRANSLATION
         return INVARIANT if all(kind in (EQUIVARIANT, INVARIANT) for kind in kinds) else UNKNOWN
 
     def _again(self, modules: list[Module]) -> Sequential:
@@ -244,7 +246,9 @@ class Residual(Module):
     @property
     def symmetry(self) -> str:  # type: ignore[override]
         kinds = {module.symmetry for _, module in self.children()}
-        return EQUIVARIANT if kinds == {EQUIVARIANT} else UNKNOWN
+        if kinds == {EQUIVARIANT}:
+            return EQUIVARIANT
+        return TRANSLATION if kinds <= {EQUIVARIANT, TRANSLATION} else UNKNOWN
 
     def forward(self, value: Any) -> Any:
         before = self.norm if self.norm_first else None

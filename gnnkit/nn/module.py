@@ -19,6 +19,7 @@ from gnnkit.nn.randomness import generator_from_state, plain_state
 
 EQUIVARIANT = "node permutation equivariant"
 INVARIANT = "node permutation invariant"
+TRANSLATION = "translation equivariant"  # of images on a grid
 UNKNOWN = "unknown"
 
 Observer = Callable[["Module", tuple[Any, ...], Any], None]

@@ -129,9 +129,22 @@ def test_translation_equivariance_is_exact_on_a_torus(shift):
     image = np.random.default_rng(0).normal(size=(7, 8, 2))
     net = gk.nn.Sequential(gk.nn.Conv2d(2, 4, 3, rng=0), gk.nn.Tanh(), gk.nn.Conv2d(4, 2, 5, rng=1)).astype("float64")
     moved = np.roll(image, shift, axis=(0, 1))
+    assert net.symmetry == "translation equivariant"
     out = gk.to_image(net(gk.from_image(image, border="wrap")))
     again = gk.to_image(net(gk.from_image(moved, border="wrap")))
     np.testing.assert_array_equal(np.roll(out, shift, axis=(0, 1)), again)
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (1, 3)])
+def test_translation_by_multiples_of_the_stride(stride):
+    image = np.random.default_rng(0).normal(size=(8, 12, 2))
+    down = gk.nn.Conv2d(2, 4, 3, stride=stride, rng=0, dtype="float64")
+    up = gk.nn.ConvTranspose2d(4, 2, 3, stride=stride, rng=1, dtype="float64")
+    fine, moved = (gk.from_image(each, border="wrap") for each in (image, np.roll(image, stride, axis=(0, 1))))
+    np.testing.assert_array_equal(np.roll(gk.to_image(down(fine)), 1, axis=(0, 1)), gk.to_image(down(moved)))
+    out, again = (gk.to_image(up(down(each), onto=each)) for each in (fine, moved))
+    np.testing.assert_array_equal(np.roll(out, stride, axis=(0, 1)), again)
+    assert down.symmetry == up.symmetry == "translation equivariant by multiples of the stride"
 
 
 @pytest.mark.parametrize("border", BORDERS)

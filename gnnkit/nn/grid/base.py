@@ -16,9 +16,9 @@ from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError,
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
-from gnnkit.nn.module import Module
+from gnnkit.nn.module import TRANSLATION, Module
 
-TRANSLATION = "translation equivariant"
+TRANSLATION_BY_STRIDE = "translation equivariant by multiples of the stride"
 AXES = {1: "a sequence", 2: "an image", 3: "a volume"}
 
 
@@ -52,9 +52,10 @@ class GridLayer(Module):
 
     A subclass sets ``ndim`` and ``lattice``, stores the arguments of its stencil as attributes, and computes from
     ``self.place(graph).topology``.
+
+    Its symmetry is meant where a grid has it: exactly on a torus (border "wrap"), elsewhere away from the edges.
     """
 
-    symmetry = TRANSLATION
     hops = 1
     ndim: ClassVar[int | None] = None  # None: any
     lattice: ClassVar[str | None] = None
@@ -65,6 +66,10 @@ class GridLayer(Module):
     dilation: Any = 1
     padding: Any = "same"
     border: str | None = None
+
+    @property
+    def symmetry(self) -> str:  # type: ignore[override]
+        return TRANSLATION if np.all(np.equal(self.stride, 1)) else TRANSLATION_BY_STRIDE
 
     # --- where ---------------------------------------------------------------------------------------------------
 
