@@ -1,4 +1,4 @@
-"""Checks at the door: counts and edge endpoints. Imports ``gnnkit.errors`` and numpy only.
+"""Checks at the door: counts, edge endpoints, rows. Imports ``gnnkit.errors`` and numpy only.
 
 Every function either returns a clean value or raises an error that names the first offending edge.
 """
@@ -113,3 +113,51 @@ def check_endpoints(
         f"Every {side} must be a node index {span}. "
         f"Edge {edge} ({int(senders[edge])} -> {int(receivers[edge])}) has {side} {value}. {advice}"
     )
+
+
+def check_indptr(indptr: np.ndarray, num_edges: int) -> int:
+    """Raise unless ``indptr`` rises from 0 to ``num_edges``; return the number of rows."""
+    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != num_edges:
+        ends = f"starts at {indptr[0]} and ends at {indptr[-1]}" if len(indptr) else "is empty"
+        raise InvalidGraphError(
+            f"indptr must start at 0 and end at the number of edges, {num_edges}. It {ends}. "
+            "Give one entry more than there are receivers."
+        )
+    falls = indptr[1:] < indptr[:-1]
+    if falls.any():
+        row = int(np.argmax(falls))
+        raise InvalidGraphError(
+            f"indptr must not decrease. Row {row} runs from {indptr[row]} to {indptr[row + 1]}. Correct indptr."
+        )
+    return len(indptr) - 1
+
+
+def check_rows(indptr: np.ndarray, indices: np.ndarray, num_senders: int) -> None:
+    """Raise unless every row holds existing senders in ascending order."""
+    receivers = np.repeat(np.arange(len(indptr) - 1), (indptr[1:] - indptr[:-1]).astype(np.int64))
+    if not in_range(indices, num_senders):
+        check_endpoints(indices, receivers, num_senders=num_senders, num_receivers=len(indptr) - 1)
+    falls = (indices[1:] < indices[:-1]) & (receivers[1:] == receivers[:-1])
+    if falls.any():
+        edge = int(np.argmax(falls)) + 1
+        raise InvalidGraphError(
+            f"The senders of each receiver must be ascending. Receiver {receivers[edge]} has sender {indices[edge]} "
+            f"after {indices[edge - 1]} (edge {edge}). Use Topology.from_edges, which sorts."
+        )
+
+
+def check_permutation(order: np.ndarray, num_edges: int) -> np.ndarray:
+    """Return ``order`` if it holds every position once, else raise."""
+    if len(order) != num_edges:
+        raise ShapeError(
+            f"edge_order must have one entry per edge, {num_edges}. Got {len(order)}. Give a permutation of the edges."
+        )
+    seen = np.zeros(num_edges, bool)
+    if in_range(order, num_edges):
+        seen[order] = True
+    if not seen.all():
+        raise InvalidGraphError(
+            f"edge_order must hold every position 0 to {num_edges - 1} once. Position {int(np.argmin(seen))} is "
+            "missing or an entry is out of range. Give a permutation of the edges."
+        )
+    return order

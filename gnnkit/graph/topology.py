@@ -13,8 +13,16 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from gnnkit import kernels as K
-from gnnkit.errors import ImmutableError, InvalidArgumentError, InvalidGraphError, ShapeError
-from gnnkit.graph.checks import as_count, as_index, check_endpoints, check_lengths, in_range
+from gnnkit.errors import ImmutableError, InvalidArgumentError, InvalidGraphError
+from gnnkit.graph.checks import (
+    as_count,
+    as_index,
+    check_endpoints,
+    check_indptr,
+    check_lengths,
+    check_permutation,
+    check_rows,
+)
 
 T = TypeVar("T")
 
@@ -82,11 +90,11 @@ class Topology:
     def __init__(self, indptr: Any, indices: Any, *, num_senders: int | None = None, edge_order: Any = None) -> None:
         indptr = as_index(indptr, "indptr", entry="row")
         indices = as_index(indices, "indices")
-        num_receivers = _check_indptr(indptr, len(indices))
+        num_receivers = check_indptr(indptr, len(indices))
         num_senders = num_receivers if num_senders is None else as_count(num_senders, "num_senders")
-        _check_rows(indptr, indices, num_senders)
+        check_rows(indptr, indices, num_senders)
         if edge_order is not None:
-            edge_order = _check_permutation(as_index(edge_order, "edge_order"), len(indices))
+            edge_order = check_permutation(as_index(edge_order, "edge_order"), len(indices))
         index_type = np.int32 if num_senders < 2**31 else np.int64
         self._fill(
             _owned(indptr.astype(np.int64)),
@@ -230,6 +238,10 @@ class Topology:
         """Number of edges received by the nodes before each of ``nodes``."""
         return self.indptr[nodes]
 
+    def signature(self) -> tuple[np.ndarray, ...]:
+        """Arrays that tell this topology from any other, for checksums."""
+        return self.indptr, self.indices
+
     # ------------------------------------------------------------------ what follows from the edges
     def in_degree(self) -> np.ndarray:
         """Number of incoming edges of every receiver, int64 [num_receivers]."""
@@ -352,48 +364,3 @@ def _is_identity(order: np.ndarray) -> bool:
     if len(order) and order[0] != 0:
         return False
     return bool((order[1:] > order[:-1]).all())  # an ascending permutation is the identity
-
-
-def _check_indptr(indptr: np.ndarray, num_edges: int) -> int:
-    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != num_edges:
-        ends = f"starts at {indptr[0]} and ends at {indptr[-1]}" if len(indptr) else "is empty"
-        raise InvalidGraphError(
-            f"indptr must start at 0 and end at the number of edges, {num_edges}. It {ends}. "
-            "Give one entry more than there are receivers."
-        )
-    falls = indptr[1:] < indptr[:-1]
-    if falls.any():
-        row = int(np.argmax(falls))
-        raise InvalidGraphError(
-            f"indptr must not decrease. Row {row} runs from {indptr[row]} to {indptr[row + 1]}. Correct indptr."
-        )
-    return len(indptr) - 1
-
-
-def _check_rows(indptr: np.ndarray, indices: np.ndarray, num_senders: int) -> None:
-    receivers = np.repeat(np.arange(len(indptr) - 1), (indptr[1:] - indptr[:-1]).astype(np.int64))
-    if not in_range(indices, num_senders):
-        check_endpoints(indices, receivers, num_senders=num_senders, num_receivers=len(indptr) - 1)
-    falls = (indices[1:] < indices[:-1]) & (receivers[1:] == receivers[:-1])
-    if falls.any():
-        edge = int(np.argmax(falls)) + 1
-        raise InvalidGraphError(
-            f"The senders of each receiver must be ascending. Receiver {receivers[edge]} has sender {indices[edge]} "
-            f"after {indices[edge - 1]} (edge {edge}). Use Topology.from_edges, which sorts."
-        )
-
-
-def _check_permutation(order: np.ndarray, num_edges: int) -> np.ndarray:
-    if len(order) != num_edges:
-        raise ShapeError(
-            f"edge_order must have one entry per edge, {num_edges}. Got {len(order)}. Give a permutation of the edges."
-        )
-    seen = np.zeros(num_edges, bool)
-    if in_range(order, num_edges):
-        seen[order] = True
-    if not seen.all():
-        raise InvalidGraphError(
-            f"edge_order must hold every position 0 to {num_edges - 1} once. Position {int(np.argmin(seen))} is "
-            "missing or an entry is out of range. Give a permutation of the edges."
-        )
-    return order

@@ -86,8 +86,8 @@ def _add_task(digest: Any, task: Task, seen: set[int]) -> None:
 
 
 def _add_graph(digest: Any, graph: Graph) -> None:
-    _add(digest, graph.topology.indptr)
-    _add(digest, graph.topology.indices)
+    for array in graph.topology.signature():
+        _add(digest, array)
     for name, fields in (("x", graph.nodes), ("e", graph.edges), ("u", graph.globals)):
         if name in fields:
             value = fields[name]

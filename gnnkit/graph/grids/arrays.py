@@ -11,7 +11,7 @@ from gnnkit.errors import DTypeError, ShapeError, type_name, unknown_name
 from gnnkit.graph.fields import is_tensor, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.grid import Grid
-from gnnkit.graph.grids.reading import read_image
+from gnnkit.graph.grids.reading import is_foreign, read_image
 from gnnkit.graph.grids.stencil import Stencil
 from gnnkit.graph.grids.topology import grid_topology
 
@@ -22,17 +22,18 @@ def image_graph(array: Any, stencil: Stencil, mask: Any, channels: str, nodes: A
     """The graph of an array or a list of images, checked."""
     if channels not in ("last", "first"):
         raise unknown_name("place of the channels", channels, ("last", "first"))
-    batch = False
     if isinstance(array, (list, tuple)):
+        kind = "list"
         images = [_one_image(item, i, stencil.ndim, channels) for i, item in enumerate(array)]
         grid, rows = _from_list(images, stencil, mask)
     else:
+        channels = "last" if is_foreign(array) else channels  # PIL has them last always
         array = read_image(array)
-        batch = array.ndim == stencil.ndim + 2
+        kind = "batch" if array.ndim == stencil.ndim + 2 else "image"
         grid, rows = _from_whole(array, stencil, mask, channels)
     fields = {"x": _existing(rows, grid)}
     for name, value in (nodes or {}).items():
-        fields[name] = _existing(_field_rows(value, grid, name, channels, batch), grid)
+        fields[name] = _existing(_field_rows(value, grid, name, channels, kind), grid)
     return Graph(grid_topology(grid, stencil), fields, None, None if u is None else {"u": u}, allow_nan=allow_nan)
 
 
@@ -66,11 +67,12 @@ def _channels_last(array: Any, first: int) -> Any:
 
 
 def _one_image(item: Any, i: int, ndim: int, channels: str) -> Any:
+    channels = "last" if is_foreign(item) else channels
     array = read_image(item)
     if array.ndim not in (ndim, ndim + 1):
         raise ShapeError(
             f"Every image of a list must be [{AXES[ndim]}] or [{AXES[ndim]}, channels]. Image {i} has shape "
-            f"{tuple(array.shape)}. Give single images, or one array for images of one size."
+            f"{tuple(array.shape)}. Give single images, or one array (np.array) for images of one size."
         )
     if array.ndim == ndim:
         return array.reshape((*array.shape, 1))
@@ -101,18 +103,19 @@ def _from_list(images: list[Any], stencil: Stencil, mask: Any) -> tuple[Grid, An
     return grid, np.concatenate(rows)
 
 
-def _field_rows(value: Any, grid: Grid, name: str, channels: str, batch: bool) -> Any:
-    """More values per pixel, [num_cells] or [num_cells, channels], from arrays in the shape of the images."""
-    if isinstance(value, (list, tuple)) and not batch and grid.num_graphs == len(value):
-        return np.concatenate([_rows(item, size, name, channels, 0) for item, size in zip(value, grid.sizes)])
-    if batch:
-        return _rows(value, (grid.num_graphs, *grid.size), name, channels, 1)
-    if grid.num_graphs == 1:
+def _field_rows(value: Any, grid: Grid, name: str, channels: str, kind: str) -> Any:
+    """More values per pixel, [num_cells] or [num_cells, channels], in the form in which the images came."""
+    if kind == "image":
         return _rows(value, grid.size, name, channels, 0)
-    raise ShapeError(
-        f"The node field {name!r} must be a list of one array per image, as the images are, {grid.num_graphs}. Got "
-        f"{f'{len(value)} items' if isinstance(value, (list, tuple)) else type_name(value)}. Give one for each."
-    )
+    if kind == "batch":
+        return _rows(value, (grid.num_graphs, *grid.size), name, channels, 1)
+    if not isinstance(value, (list, tuple)) or len(value) != grid.num_graphs:
+        came = f"{len(value)} items" if isinstance(value, (list, tuple)) else type_name(value)
+        raise ShapeError(
+            f"The node field {name!r} must be a list of one array per image, as the images are: {grid.num_graphs}. "
+            f"Got {came}. Give one for each."
+        )
+    return np.concatenate([_rows(item, size, name, channels, 0) for item, size in zip(value, grid.sizes)])
 
 
 def _rows(value: Any, size: tuple[int, ...], name: str, channels: str, first: int) -> Any:

@@ -40,7 +40,7 @@ def from_image(
     lattice : {"square", "hexagonal"}
         Hexagonal: odd rows are shifted to the right by half a pixel.
     channels : {"last", "first"}
-        Where the axis of channels is, if there is one: first for ``[num_images, channels, height, width]``.
+        Where arrays have the axis of channels, if any: first for ``[num_images, channels, height, width]``.
     nodes : mapping of name to array, optional
         More values per pixel, such as labels, in the shapes of ``image``; dtypes stay as they are.
     u : array [num_images, ...], optional

@@ -28,6 +28,11 @@ def read_image(value: Any) -> Any:
     return _as_float(value)
 
 
+def is_foreign(value: Any) -> bool:
+    """Whether ``value`` is a path or an image of PIL rather than an array."""
+    return isinstance(value, (str, os.PathLike)) or _is_pil(value)
+
+
 def _as_float(value: Any) -> np.ndarray:
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(

@@ -170,6 +170,14 @@ class GridTopology(Topology):
             return np.concatenate([[0], np.cumsum(self._edges_of_images())])
         return self.indptr[nodes]
 
+    def signature(self) -> tuple[np.ndarray, ...]:
+        """Arrays that tell this topology from any other, for checksums; no edge is listed for it."""
+        rule = f"{self.stencil!r} {self.is_transposed}".encode()
+        grids = (self.sender_grid, self.receiver_grid)
+        masks = [np.zeros(0, bool) if grid.mask is None else grid.mask for grid in grids]
+        sizes = [np.array(grid.sizes, np.int64) for grid in grids]
+        return np.frombuffer(rule, np.uint8), *sizes, *masks
+
     def in_degree(self) -> np.ndarray:
         """Number of incoming edges of every receiver, int64 [num_receivers]."""
         return self.cached("in_degree", lambda: frozen(degrees(self.parts, self.num_receivers)))
