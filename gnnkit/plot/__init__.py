@@ -1,4 +1,6 @@
-"""Pictures: training curves, graphs, embeddings, tapes, receptive fields. Floor 6; matplotlib is imported when drawing.
+"""Pictures: training curves, graphs, images, stencils, embeddings, tapes, receptive fields. Floor 6.
+
+matplotlib is imported when drawing.
 
 Every function returns a ``matplotlib.figure.Figure`` and saves it if ``path`` is given; none touches pyplot.
 """
@@ -11,4 +13,5 @@ from gnnkit.plot.graphs import draw_graph as draw_graph
 from gnnkit.plot.images import feature_maps as feature_maps
 from gnnkit.plot.images import image as image
 from gnnkit.plot.images import segmentation as segmentation
+from gnnkit.plot.stencils import draw_stencil as draw_stencil
 from gnnkit.plot.tapes import draw_tape as draw_tape

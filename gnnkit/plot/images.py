@@ -119,7 +119,7 @@ def image(
             write_numbers(axis, panel, origin, written, rgba, float(np.clip(sheet.unit * 90 / (longest + 1), 3, 11)))
     _close(figure, axis, sheet, ax)
     if bar and not (values.ndim == 2 and values.shape[1] == 3):
-        _bar(figure, axis, low, high, scale)
+        _bar(figure, axis, low, high, scale, widen=ax is None)
     if len(panels) > len(drawn):
         total = len(as_grid(graph).sizes) if as_grid(graph).ndim < 3 else "more"
         _note(axis, f"the first {len(drawn)} of {total}")
@@ -172,7 +172,7 @@ def feature_maps(
     grid = as_grid(graph)
     panels = panels_of(grid, limit=max_images + 1)
     values = field_rows(graph, field).astype(float)
-    values = values.reshape(len(values), -1)
+    values = values if values.ndim == 2 else values[:, None]
     chosen = list(range(values.shape[1]))[:max_channels] if channels is None else [int(c) for c in channels]
     if any(not 0 <= c < values.shape[1] for c in chosen):
         raise InvalidArgumentError(
@@ -204,7 +204,7 @@ def feature_maps(
             )  # fmt: skip
     _close(figure, axis, sheet, ax, left=left, above=_CAPTION if len(rows) > 1 else 0.0)
     if bar:
-        _bar(figure, axis, low, high, scale)
+        _bar(figure, axis, low, high, scale, widen=ax is None)
     notes = [f"{len(chosen)} of {values.shape[1]} channels"] * (channels is None and len(chosen) < values.shape[1])
     notes += [f"the first {len(rows)} images"] * (len(panels) > len(rows))
     if notes:
@@ -303,6 +303,8 @@ def segmentation(
     _close(figure, axis, sheet, ax, left=left, above=_CAPTION)
     if legend:
         _class_legend(axis, codes if right is None else right, class_names, background)
+        if ax is None:
+            figure.set_figwidth(figure.get_figwidth() + 1.2)
     if len(panels) > len(rows):
         _note(axis, f"the first {len(rows)} images")
     return finish(figure, path)
@@ -351,7 +353,7 @@ def _numbers(numbers: bool | Sequence[Any], values: NDArray[Any], num_nodes: int
 
 def _class_codes(graph: Graph, labels: str | ArrayLike, name: str) -> NDArray[np.int64]:
     codes = field_rows(graph, labels, name=name)
-    codes = codes.reshape(len(codes), -1)
+    codes = codes if codes.ndim == 2 else codes[:, None]
     if codes.shape[1] != 1 or codes.dtype.kind not in "biu" or (codes.size and codes.min() < 0):
         raise ShapeError(
             f"{name} holds one class 0, 1, 2, ... for each of the {graph.num_nodes} pixels. Got {codes.dtype} of shape "
@@ -392,11 +394,12 @@ def _close(figure: Figure, axis: Any, sheet: Sheet, ax: Any, *, left: float = 0.
         figure.set_figwidth(max(sheet.width * sheet.unit + left + 0.3, 3.2))
 
 
-def _bar(figure: Figure, axis: Any, low: float, high: float, scale: str) -> None:
+def _bar(figure: Figure, axis: Any, low: float, high: float, scale: str, *, widen: bool) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure.set_figwidth(figure.get_figwidth() + 0.75)
+    if widen:
+        figure.set_figwidth(figure.get_figwidth() + 0.75)
     bar = figure.colorbar(ScalarMappable(Normalize(low, high), scale), ax=axis, shrink=0.8, aspect=24, pad=0.02)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)  # type: ignore[operator]
@@ -412,8 +415,6 @@ def _class_legend(axis: Any, codes: NDArray[Any], class_names: Sequence[str] | N
         )
     shown = [k for k in np.flatnonzero(counts) if k != background]
     entries = [(f"{names[k]} ({counts[k] / len(codes):.0%})", PALETTE[k % len(PALETTE)], "s") for k in shown]
-    figure = axis.figure.figure
-    figure.set_figwidth(figure.get_figwidth() + 1.2)
     if entries:
         side_legend(axis, entries)
 

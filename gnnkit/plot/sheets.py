@@ -18,7 +18,7 @@ from gnnkit.autodiff import as_array
 from gnnkit.errors import ShapeError, UnknownFieldError
 from gnnkit.plot.style import INK, PALETTE, PAPER
 
-HATCH, ABSENT, FRAME = "#C9C9C9", "#F6F6F6", "#B5B5B5"
+HATCH, ABSENT, FRAME = "#8FB2CC", "#E9F1F8", "#B5B5B5"  # blue, as white and grey are values of pixels
 _GAP = 0.07  # between two images, as a part of their side
 _LEAN = math.sqrt(3) / 2  # rows of hexagons are that far apart
 
@@ -195,7 +195,7 @@ def colours(values: NDArray[Any], low: float, high: float, scale: str) -> NDArra
     else:
         part = part.reshape(len(part))
         rgba = np.asarray(matplotlib.colormaps[scale](np.clip(np.nan_to_num(part), 0.0, 1.0)))
-    rgba[~np.isfinite(part.reshape(len(part), -1)).all(axis=1), 3] = 0.0
+    rgba[~np.isfinite(part.reshape(len(part), 3 if part.ndim == 2 else 1)).all(axis=1), 3] = 0.0
     return rgba
 
 
@@ -243,20 +243,21 @@ def _draw_hexagons(axis: Any, panel: Panel, origin: Any, rgba: NDArray[Any], zor
         gone = panel.centres(np.argwhere(~there)) + np.asarray(origin)
         axis.add_collection(
             PolyCollection(
-                list(_hexagons(gone, 0.98)), facecolors=ABSENT, edgecolors=HATCH, hatch="//////", linewidths=0.3,
+                list(hexagons(gone, 0.98)), facecolors=ABSENT, edgecolors=HATCH, hatch="//////", linewidths=0.3,
                 zorder=zorder - 1,
             )
         )  # fmt: skip
     if len(panel.nodes):
         # A hair wider than the cell: two neighbours must not leave a light seam between them.
-        cells = _hexagons(panel.centres() + np.asarray(origin), 1.0)
+        cells = hexagons(panel.centres() + np.asarray(origin), 1.0)
         faces = rgba[panel.nodes]
         axis.add_collection(
             PolyCollection(list(cells), facecolors=faces, edgecolors=faces, linewidths=0.2, zorder=zorder)
         )
 
 
-def _hexagons(centres: NDArray[Any], scale: float) -> NDArray[np.float64]:
+def hexagons(centres: NDArray[Any], scale: float) -> NDArray[np.float64]:
+    """Corners [n, 6, 2] of hexagons that stand on a corner."""
     angles = np.pi / 6 + np.arange(6) * np.pi / 3
     corner = np.stack([np.cos(angles), np.sin(angles)], axis=1) * scale / math.sqrt(3)
     return centres[:, None, :] + corner[None]
