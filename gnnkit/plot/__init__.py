@@ -12,6 +12,6 @@ from gnnkit.plot.fields import draw_receptive_field as draw_receptive_field
 from gnnkit.plot.graphs import draw_graph as draw_graph
 from gnnkit.plot.images import feature_maps as feature_maps
 from gnnkit.plot.images import image as image
-from gnnkit.plot.images import segmentation as segmentation
+from gnnkit.plot.segmentations import segmentation as segmentation
 from gnnkit.plot.stencils import draw_stencil as draw_stencil
 from gnnkit.plot.tapes import draw_tape as draw_tape
