@@ -15,9 +15,7 @@ def _equal(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
     return (a == b) | ((a != a) & (b != b))
 
 
-def stencil_max(
-    parts: Sequence[Any], x: ArrayLike, *, num_receivers: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def stencil_max(parts: Sequence[Any], x: ArrayLike, *, num_receivers: int) -> tuple[NDArray[Any], NDArray[Any]]:
     x = np.asarray(x)
     y, ties = np.zeros((num_receivers, x.shape[1]), x.dtype), np.zeros((num_receivers, x.shape[1]), x.dtype)
     for senders, receivers, _ in edges(parts):
@@ -46,9 +44,7 @@ def stencil_max_spread(
     return out
 
 
-def stencil_argmax(
-    parts: Sequence[Any], x: ArrayLike, y: ArrayLike, *, num_receivers: int
-) -> NDArray[np.int32]:
+def stencil_argmax(parts: Sequence[Any], x: ArrayLike, y: ArrayLike, *, num_receivers: int) -> NDArray[np.int32]:
     x, y = np.asarray(x), np.asarray(y)
     out = np.full((num_receivers, x.shape[1]), -1, np.int32)
     for senders, receivers, offset in edges(parts):

@@ -1,6 +1,8 @@
 """Layers on grids: convolutions of sequences, images and volumes as message passing. Part of floor 4."""
 
 from gnnkit.nn.grid.base import GridLayer as GridLayer
+from gnnkit.nn.grid.classifiers import LeNet as LeNet
+from gnnkit.nn.grid.classifiers import SmallCNN as SmallCNN
 from gnnkit.nn.grid.conv import Conv1d as Conv1d
 from gnnkit.nn.grid.conv import Conv2d as Conv2d
 from gnnkit.nn.grid.conv import Conv3d as Conv3d
@@ -8,10 +10,20 @@ from gnnkit.nn.grid.conv import DepthwiseConv1d as DepthwiseConv1d
 from gnnkit.nn.grid.conv import DepthwiseConv2d as DepthwiseConv2d
 from gnnkit.nn.grid.conv import DepthwiseConv3d as DepthwiseConv3d
 from gnnkit.nn.grid.conv import HexConv as HexConv
+from gnnkit.nn.grid.convnext import ConvNeXtBlock as ConvNeXtBlock
+from gnnkit.nn.grid.flatten import Flatten as Flatten
+from gnnkit.nn.grid.flatten import OnGlobals as OnGlobals
 from gnnkit.nn.grid.isotropic import IsotropicConv as IsotropicConv
 from gnnkit.nn.grid.local import LocallyConnected1d as LocallyConnected1d
 from gnnkit.nn.grid.local import LocallyConnected2d as LocallyConnected2d
 from gnnkit.nn.grid.local import LocallyConnected3d as LocallyConnected3d
+from gnnkit.nn.grid.pooling import MaxPool as MaxPool
+from gnnkit.nn.grid.pooling import MaxUnpool as MaxUnpool
+from gnnkit.nn.grid.pooling import MeanPool as MeanPool
+from gnnkit.nn.grid.pooling import StridePool as StridePool
+from gnnkit.nn.grid.resnet import ResNet as ResNet
 from gnnkit.nn.grid.transposed import ConvTranspose1d as ConvTranspose1d
 from gnnkit.nn.grid.transposed import ConvTranspose2d as ConvTranspose2d
 from gnnkit.nn.grid.transposed import ConvTranspose3d as ConvTranspose3d
+from gnnkit.nn.grid.unet import UNet as UNet
+from gnnkit.nn.grid.upsampling import Upsample as Upsample

@@ -47,13 +47,13 @@ class Upsample(GridLayer):
     clamped to the image. This is ``align_corners=False`` in PyTorch. Of the pixels around, those that exist share the
     weight.
 
-    A mask is repeated like the pixels. With ``onto`` a pixel takes from the pixel of its block; rows and columns behind
-    the last full block, which a pooling with padding "valid" leaves out, take from the last one ("zero" and "bilinear":
-    as said above). A fine pixel whose coarse pixel does not exist becomes 0.
+    A mask is repeated like the pixels. With ``onto``, rows and columns behind the last full block, which a pooling
+    with padding "valid" leaves out, belong to the last block ("zero" leaves them 0). A fine pixel becomes 0 if none of
+    the pixels that it would take from exists.
 
-    All modes are linear, and their derivative runs along the reversed edges: that of "zero" is :class:`StridePool`, that
-    of "nearest" sums over blocks. The numbers of "random" come from the module's own generator, at evaluation too: call
-    ``model.seed(0)`` for the same places in each run.
+    All modes are linear, and their derivative runs along the reversed edges: that of "zero" is :class:`StridePool`,
+    that of "nearest" sums over blocks. The numbers of "random" come from the module's own generator, at evaluation
+    too: call ``model.seed(0)`` for the same places in each run.
 
     Examples
     --------
@@ -129,10 +129,8 @@ def _linear(x: Tensor, plan: Resampling) -> Tensor:
 
 
 def _plan(coarse: Grid, target: GridTopology, scale: tuple[int, ...], mode: str) -> Resampling:
-    return target.cached(
-        (Upsample, coarse, scale, mode),
-        lambda: resample(coarse, target.grid, scale, "nearest" if mode == "random" else mode),
-    )
+    mode = "nearest" if mode == "random" else mode  # which draws from the same blocks
+    return target.cached((Upsample, coarse, scale, mode), lambda: resample(coarse, target.grid, scale, mode))
 
 
 def _finer(topology: GridTopology, coarse: Grid, scale: tuple[int, ...]) -> GridTopology:
