@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from grid_cases import BORDERS, Case, assert_close, cases, drawn, gradients, on_grid
@@ -11,7 +14,7 @@ from scipy import ndimage, signal
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.autodiff import as_array
-from gnnkit.graph.grids import Grid
+from gnnkit.graph.grids import Grid, GridTopology
 
 several = settings(max_examples=80, deadline=None)
 
@@ -244,6 +247,23 @@ def test_batches_of_one_shape_share_their_plans():
     one, two = (gk.from_image(np.full((2, 4, 4, 1), value, "float32")) for value in (1.0, 2.0))
     assert conv.topology(one) is conv.topology(two)
     assert conv(one).topology is conv(two).topology
+
+
+def test_topologies_are_freed_at_once():
+    mask = np.random.default_rng(0).random((5, 5)) < 0.6
+    graph = gk.from_image(np.ones((5, 5, 1), "float32"), mask=mask)
+    own = GridTopology(graph.topology.grid, graph.topology.stencil)  # not one that is shared
+    graph = gk.Graph(own, dict(graph.nodes))
+    for layer in (gk.nn.Conv2d(1, 1, 3, rng=0), gk.nn.Conv2d(1, 1, 5, rng=0), gk.nn.Conv2d(1, 1, 3, stride=2, rng=0)):
+        layer(graph)
+        gk.nn.ConvTranspose2d(1, 1, 3, rng=0)(graph, onto=graph)
+    alive = weakref.ref(own)
+    gc.disable()
+    try:
+        del graph, own
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_a_graph_with_explicit_edges_and_offsets():

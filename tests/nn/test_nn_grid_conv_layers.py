@@ -156,6 +156,7 @@ def test_with_equal_weights_it_is_the_convolution(size, kernel, options, border)
 
 def test_locally_connected_knows_one_size():
     local = gk.nn.LocallyConnected2d(1, 1, 3, size=(4, 5))
+    gk.nn.Conv2d(1, 1, 3)(on_grid((5, 4), np.ones((20, 1), "float32")))  # knows the place, asks for no size
     with pytest.raises(errors.ShapeError, match=r"\(4, 5\)"):
         local(on_grid((5, 4), np.ones((20, 1), "float32")))
     mask = np.ones((4, 5), bool)

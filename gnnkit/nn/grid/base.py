@@ -5,6 +5,7 @@ Imports autodiff, graph, message and the module base.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ def _stencil_of(kernel_size: Any, options: tuple[tuple[str, Any], ...]) -> Stenc
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a layer runs on one kind of grid: worked out once for each topology, and kept with it.
+    """Where a layer runs on one kind of grid.
 
     Attributes
     ----------
@@ -45,6 +46,18 @@ class Place:
     topology: GridTopology
     grid: Grid
     out: Topology
+
+
+def kept_place(owner: GridTopology, key: Any, build: Callable[[], Place]) -> Place:
+    """``build()``, worked out once and kept with the topology ``owner``."""
+
+    def parts() -> tuple[GridTopology | None, Grid, Topology | None]:
+        place = build()  # kept without the owner itself: a cycle would keep big plans alive
+        runs, out = place.topology, place.out
+        return None if runs is owner else runs, place.grid, None if out is owner else out
+
+    runs, grid, out = owner.cached(key, parts)
+    return Place(owner if runs is None else runs, grid, owner if out is None else out)
 
 
 class GridLayer(Module):
@@ -116,7 +129,7 @@ class GridLayer(Module):
         """Where the layer runs on this graph; kept with its topology."""
         topology = grid_of(self, graph)
         stencil = self.stencil(topology.stencil)
-        return topology.cached((type(self)._run_on, stencil), lambda: self._build_place(topology, stencil))
+        return kept_place(topology, (type(self)._run_on, stencil), lambda: self._build_place(topology, stencil))
 
     def _build_place(self, topology: GridTopology, stencil: Stencil) -> Place:
         grid = self._checked_grid(topology.grid)

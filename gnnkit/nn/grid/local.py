@@ -13,9 +13,9 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import ShapeError
 from gnnkit.graph import Graph
-from gnnkit.graph.grids import Grid, GridTopology
+from gnnkit.graph.grids import Grid
 from gnnkit.message import agg, message_program
-from gnnkit.nn.grid.base import GridLayer, Place, per_axis
+from gnnkit.nn.grid.base import GridLayer, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import check_count
@@ -68,7 +68,9 @@ class _LocallyConnected(GridLayer):
     def forward(self, graph: Graph) -> Graph:
         x = self.checked(graph)
         place = self.place(graph)
-        return self.moved(graph, place, self._connect(x, place.topology.sender_grid.num_graphs))
+        grid = place.topology.sender_grid
+        self._check_size(grid)
+        return self.moved(graph, place, self._connect(x, grid.num_graphs))
 
     def _connect(self, x: Tensor, images: int) -> Tensor:
         edges = self._edges()
@@ -80,15 +82,14 @@ class _LocallyConnected(GridLayer):
     def _edges(self) -> Any:
         return self.topology(Grid(self.size)).to_explicit()[0]
 
-    def _build_place(self, topology: GridTopology, stencil: Any) -> Place:
-        grid = topology.sender_grid
-        if grid.ndim == len(self.size) and (grid.mask is not None or any(s != self.size for s in grid.sizes)):
-            came = "a grid with a mask" if grid.mask is not None else f"images of sizes {sorted(set(grid.sizes))[:4]}"
-            raise ShapeError(
-                f"{layer_name(self)} has a matrix for every pixel of images of size {self.size}. Got {came}. Build the "
-                "layer for that size, or use a convolution, which works on images of any size."
-            )
-        return super()._build_place(topology, stencil)
+    def _check_size(self, grid: Grid) -> None:
+        if grid.mask is None and grid.is_uniform and grid.size == self.size:
+            return
+        came = "a grid with a mask" if grid.mask is not None else f"images of sizes {sorted(set(grid.sizes))[:4]}"
+        raise ShapeError(
+            f"{layer_name(self)} has a matrix for every pixel of images of size {self.size}. Got {came}. Build the "
+            "layer for that size, or use a convolution, which works on images of any size."
+        )
 
     def to_matrix(self, grid: Any = None) -> Any:
         """The layer without its bias as a sparse matrix, as :meth:`Conv2d.to_matrix`; for one image of its size."""

@@ -12,7 +12,7 @@ from gnnkit.graph import Graph
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
 from gnnkit.message import stencil_sum
 from gnnkit.nn.conv.base import add_bias
-from gnnkit.nn.grid.base import Place, grid_of, per_axis
+from gnnkit.nn.grid.base import Place, grid_of, kept_place, per_axis
 from gnnkit.nn.grid.conv import StencilConv
 from gnnkit.nn.inputs import layer_name
 
@@ -84,7 +84,7 @@ class _ConvTranspose(StencilConv):
         topology = grid_of(self, graph)
         stencil = self.stencil(topology.stencil)
         key = (_ConvTranspose, stencil, self._extra())
-        return topology.cached(key, lambda: self._build_place(topology, stencil))
+        return kept_place(topology, key, lambda: self._build_place(topology, stencil))
 
     def _run_on(self, grid: Grid, stencil: Stencil) -> GridTopology:
         return self._reversed_onto(self._finer(grid, stencil), grid, stencil)
@@ -107,7 +107,7 @@ class _ConvTranspose(StencilConv):
             fine = self._checked_grid(target.grid)
             return Place(self._reversed_onto(fine, coarse, stencil), fine, target)
 
-        place = target.cached((_ConvTranspose._place_onto, stencil), build)
+        place = kept_place(target, (_ConvTranspose._place_onto, stencil), build)
         if place.topology.sender_grid != coarse:
             build()  # tells what is wrong
         return place
