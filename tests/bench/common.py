@@ -8,6 +8,7 @@ of their own that take turns (one burst each, round after round), so that noise 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -83,12 +84,17 @@ def peak_megabytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def serve(run_once: Callable[[], Any], about: dict[str, Any] | None = None) -> None:
-    """Be a worker: answer every line ``k`` on stdin with the seconds of ``k`` runs, until stdin ends."""
+def serve(run_once: Callable[..., Any], about: dict[str, Any] | None = None) -> None:
+    """Be a worker: answer every line ``k`` on stdin with the seconds of ``k`` runs, until stdin ends.
+
+    A worker with several jobs takes lines ``k job``, and its ``run_once`` the job.
+    """
     answer = sys.stdout
     print(json.dumps({"ready": True, **(about or {})}), file=answer, flush=True)
     for line in sys.stdin:
-        times = [seconds(run_once) for _ in range(int(line))]
+        count, *job = line.strip().split(" ", 1)
+        run = functools.partial(run_once, *job)
+        times = [seconds(run) for _ in range(int(count))]
         print(json.dumps({"seconds": times, "peak_mb": peak_megabytes()}), file=answer, flush=True)
 
 
@@ -115,9 +121,9 @@ class Worker:
                     return answer
         raise RuntimeError(f"the worker {self.name!r} ended with exit code {self.process.wait()} before it answered")
 
-    def run(self, count: int, keep: bool = True) -> None:
+    def run(self, count: int, keep: bool = True, job: str = "") -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.write(f"{count} {job}".strip() + "\n")
         self.process.stdin.flush()
         answer = self._read()
         self.peak_mb = answer["peak_mb"]
@@ -149,7 +155,13 @@ def workers(sides: dict[str, tuple[str, list[str]]]) -> Iterator[list[Worker]]:
 
 
 def take_turns(
-    sides: Sequence[Worker], rounds: int, burst: int, warmup: int = 1, rest: float = 0.05, wake: int = 0
+    sides: Sequence[Worker],
+    rounds: int,
+    burst: int,
+    warmup: int = 1,
+    rest: float = 0.05,
+    wake: int = 0,
+    job: str = "",
 ) -> None:
     """Let every worker run ``burst`` times, round after round; the first ``warmup`` rounds are not counted.
 
@@ -159,8 +171,8 @@ def take_turns(
     for turn in range(rounds + warmup):
         for worker in sides:
             if wake:
-                worker.run(wake, keep=False)
-            worker.run(burst, keep=turn >= warmup)
+                worker.run(wake, keep=False, job=job)
+            worker.run(burst, keep=turn >= warmup, job=job)
             time.sleep(rest)  # idle threads of the side before (OpenMP spins) go to sleep first
 
 

@@ -15,8 +15,8 @@ from gnnkit.kernels.twins import stencil_sums as twins
 # in and out channels of a group, groups: below, at and above one and two vectors; depthwise; with a multiplier
 CHANNELS = [
     (1, 1, 1), (1, 10, 1), (3, 8, 1), (10, 10, 1), (7, 16, 1), (8, 17, 1), (12, 33, 1), (16, 64, 1), (25, 70, 1),
-    (40, 3, 1), (2, 3, 2), (8, 16, 3), (13, 20, 2), (1, 1, 3), (1, 1, 16), (1, 1, 37), (1, 1, 70), (1, 2, 5), (1, 3, 20),
-    (2, 1, 9), (4, 1, 33),
+    (40, 3, 1), (2, 3, 2), (8, 16, 3), (13, 20, 2), (1, 1, 3), (1, 1, 16), (1, 1, 37), (1, 1, 70), (1, 2, 5),
+    (1, 3, 20), (2, 1, 9), (4, 1, 33),
 ]  # fmt: skip
 
 
