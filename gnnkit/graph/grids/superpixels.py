@@ -78,7 +78,7 @@ def from_superpixels(
         first,
         second,
         num_nodes=len(area),
-        x=_means(pixels.reshape(labels.size, -1), pixel_to_region).astype(pixels.dtype),
+        x=_means(pixels.reshape(labels.size, pixels.shape[2]), pixel_to_region).astype(pixels.dtype),
         nodes={"area": area, "centroid": _means(np.indices(labels.shape).reshape(2, -1).T, pixel_to_region)},
         edges={"boundary": boundary},
         undirected=True,
@@ -204,7 +204,8 @@ def _means(rows: np.ndarray, topology: Topology) -> np.ndarray:
     """Mean of the rows of the pixels of every region, float64 [num_regions, channels]."""
     region = topology.receivers
     sums = [np.bincount(region, column[topology.senders], minlength=topology.num_receivers) for column in rows.T]
-    return np.stack(sums, axis=1) / np.maximum(topology.in_degree(), 1)[:, None]
+    means = np.array(sums).reshape(rows.shape[1], topology.num_receivers).T
+    return means / np.maximum(topology.in_degree(), 1)[:, None]
 
 
 def _touching(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
