@@ -120,7 +120,7 @@ def make_part(
     if not used.all():
         table, offsets = table[used], offsets[used]
     if rows is not None:
-        rows = frozen(rows.astype(np.int32 if int(rows[-1]) < 2**31 else np.int64))
+        rows = frozen(rows.astype(np.int32 if int(rows.max()) < 2**31 else np.int64))
     narrow = np.int32 if table.dtype == np.int32 or int(table.max()) < 2**31 else np.int64
     return [
         StencilPart(
