@@ -63,6 +63,24 @@ def _sender_degrees(topology: GridTopology) -> tuple[int, int]:
     return topology.cached("sender_degrees", extremes)
 
 
+@primitive
+def put_rows(rows: Any, *, places: np.ndarray, size: int) -> Any:
+    """An array of ``size`` rows with these at ``places``, no two at the same one, and 0 elsewhere."""
+    out = np.zeros((size, *rows.shape[1:]), rows.dtype)
+    out[places] = rows
+    return out
+
+
+@primitive
+def rows_at(values: Any, *, places: np.ndarray, size: int) -> Any:
+    """Rows ``values[places]``; the adjoint of :func:`put_rows`."""
+    return K.gather(values, places)
+
+
+defvjp(put_rows, lambda g, out, rows, **constants: rows_at(g, **constants), keep="")
+defvjp(rows_at, lambda g, out, values, **constants: put_rows(g, **constants), keep="")
+
+
 # --- doors ---------------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +188,11 @@ def stencil_unpool(topology: GridTopology, x: Any, positions: Any) -> Tensor:
     there = index >= 0
     places = index * channels + np.arange(channels)
     flat = x.reshape(x.size) if there.all() else x[there]
-    spread = scatter_add(flat, places[there], topology.num_senders * channels)
+    size = topology.num_senders * channels
+    if _sender_degrees(topology)[1] <= 1:  # nothing meets
+        spread = put_rows(flat, places=places[there], size=size)
+    else:
+        spread = scatter_add(flat, places[there], size)
     return as_tensor(spread.reshape(topology.num_senders, channels))
 
 

@@ -262,6 +262,13 @@ class Residual(Module):
         return result if self.norm is None or self.norm_first else self.norm(result)
 
 
+def _equivariance(kinds: set[str]) -> str:
+    """What layers that are each equivariant have in common: permuting all nodes includes moving an image."""
+    if kinds <= {EQUIVARIANT}:
+        return EQUIVARIANT
+    return TRANSLATION if kinds <= {EQUIVARIANT, TRANSLATION} else UNKNOWN
+
+
 def _unequal_summands(branch: tuple[int, ...], skip: tuple[int, ...]) -> ShapeError:
     advice = f"Pass projection=gk.nn.Linear({skip[-1]}, {branch[-1]})"
     if branch[0] != skip[0]:  # another grid

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnkit.autodiff import take_rows
 from gnnkit.errors import InvalidFeatureError, InvalidGraphError, ShapeError
 from gnnkit.graph import Graph, Stencil, as_grid
 from gnnkit.message import stencil_argmax, stencil_max, stencil_mean, stencil_unpool
+from gnnkit.message.stencil_pool import rows_at
 from gnnkit.nn.grid.base import GridLayer, Place, per_axis
 from gnnkit.nn.inputs import layer_name
 
@@ -161,7 +161,7 @@ class StridePool(GridLayer):
         place = self.place(graph)
         if place.topology.num_receivers == place.topology.num_senders:
             return self.moved(graph, place, x)
-        return self.moved(graph, place, take_rows(x, place.topology.senders))  # one sender for every receiver
+        return self.moved(graph, place, rows_at(x, places=place.topology.senders, size=len(x)))
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         return 0.0

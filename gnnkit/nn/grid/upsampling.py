@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.autodiff import Tensor, scatter_add
+from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Grid, GridTopology, Topology, as_grid, grid_topology
 from gnnkit.message import neighbour_sum
+from gnnkit.message.stencil_pool import put_rows
 from gnnkit.nn.grid.base import GridLayer, Place, per_axis
 from gnnkit.nn.grid.pooling import sizes_along
 from gnnkit.nn.grid.resampling import Resampling, resample
@@ -94,16 +95,18 @@ class Upsample(GridLayer):
 
     def _random(self, x: Tensor, blocks: Topology) -> Tensor:
         blocks = blocks.transpose()  # who receives what a pixel sends
-        channels = x.shape[1]
-        draws = self.generator.random(x.shape)
-        counts = blocks.in_degree()[:, None]
+        channels, counts = x.shape[1], blocks.in_degree()[:, None]
+        draws = self.generator.random(x.shape, dtype=np.float32)
         entry = blocks.indptr[:-1, None] + np.minimum((draws * counts).astype(np.int64), counts - 1)
-        there = np.broadcast_to(counts > 0, x.shape)  # a pixel may have no block, where a mask has none
-        places = (blocks.indices[entry[there]] if len(blocks.indices) else entry[there]) * channels
-        places = places + np.broadcast_to(np.arange(channels), x.shape)[there]
-        flat = x.reshape(x.size) if there.all() else x[there]
+        if (counts > 0).all():
+            places = (blocks.indices[entry] * np.int64(channels) + np.arange(channels)).reshape(-1)
+            flat = x.reshape(x.size)
+        else:  # a pixel has no block where a mask has none
+            there = np.broadcast_to(counts > 0, x.shape)
+            columns = np.broadcast_to(np.arange(channels), x.shape)
+            places, flat = blocks.indices[entry[there]] * np.int64(channels) + columns[there], x[there]
         size = blocks.num_senders
-        return scatter_add(flat, places, size * channels).reshape(size, channels)
+        return put_rows(flat, places=places, size=size * channels).reshape(size, channels)
 
     def topology(self, graph: Any) -> Any:
         """The bipartite topology from the pixels of ``graph`` to those of the output ("random": that it draws from)."""
@@ -113,6 +116,8 @@ class Upsample(GridLayer):
 
     def _target(self, graph: Graph, coarse: Grid, scale: tuple[int, ...]) -> GridTopology:
         topology = graph.topology
+        if all(step == 1 for step in scale):
+            return topology  # type: ignore[return-value]
         return topology.cached((Upsample, scale), lambda: _finer(topology, coarse, scale))  # type: ignore[arg-type]
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
@@ -135,8 +140,6 @@ def _plan(coarse: Grid, target: GridTopology, scale: tuple[int, ...], mode: str)
 
 def _finer(topology: GridTopology, coarse: Grid, scale: tuple[int, ...]) -> GridTopology:
     """The graph's own neighbourhood on ``scale`` times as many pixels."""
-    if all(step == 1 for step in scale):
-        return topology
     sizes = _sizes_times(coarse, scale)
     mask = None if coarse.mask is None else _repeated_mask(coarse, scale)
     if coarse.is_uniform:
