@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import ctypes
+import functools
 import itertools
 import os
 import threading
@@ -28,6 +30,8 @@ CHUNKS_PER_THREAD = 8
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
+_helpers: list[int] = []  # the system's numbers of the threads of the pool
+_kept_off: tuple[int, int] | None = None  # the core that so many helpers are kept off
 _num_threads: int | None = None
 
 
@@ -95,13 +99,41 @@ def set_num_threads(num_threads: int) -> None:
 
 def _forget_pool() -> None:
     """In a forked child the threads of the pool do not exist: start anew."""
-    global _lock, _pool, _pool_size
+    global _lock, _pool, _pool_size, _kept_off
     _lock = threading.Lock()
-    _pool, _pool_size = None, 0
+    _pool, _pool_size, _kept_off = None, 0, None
+    _helpers.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
+
+
+@functools.cache
+def _current_core() -> Callable[[], int] | None:
+    """A function that tells on which core the calling thread runs; None where a thread cannot be kept off a core."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+def _keep_helpers_off_this_core() -> None:
+    """Let the helpers run on every core that this thread may use, but the one it is on.
+
+    Linux likes to wake a helper on the core of the caller, which does not give way before milliseconds have passed,
+    while another core stands idle: on two cores that doubles the time of a kernel.
+    """
+    global _kept_off
+    current = _current_core()
+    if current is None or _kept_off == (state := (current(), len(_helpers))):
+        return
+    if threading.get_native_id() in _helpers:  # a helper that calls for help itself has no say in this
+        return
+    with contextlib.suppress(OSError):  # a helper has ended, or a sandbox forbids it: then they run where they will
+        others = os.sched_getaffinity(0) - {state[0]}
+        for helper in _helpers if others else ():
+            os.sched_setaffinity(helper, others)
+    _kept_off = state
 
 
 def _submit(task: Callable[[], None], copies: int) -> list[Future[None]]:
@@ -111,7 +143,12 @@ def _submit(task: Callable[[], None], copies: int) -> list[Future[None]]:
         if _pool is None or _pool_size < copies:
             if _pool is not None:
                 _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(copies, thread_name_prefix="gnnkit"), copies
+                _helpers.clear()
+            _pool_size = copies
+            _pool = ThreadPoolExecutor(
+                copies, thread_name_prefix="gnnkit", initializer=lambda: _helpers.append(threading.get_native_id())
+            )
+        _keep_helpers_off_this_core()
         futures: list[Future[None]] = []
         # "cannot schedule new futures after interpreter shutdown": then the caller does it all
         with contextlib.suppress(RuntimeError):

@@ -163,3 +163,21 @@ def test_helpers_run_in_the_context_of_the_caller(threads):
     zeros = np.zeros(1 << 19)
     with np.errstate(divide="ignore"):  # a warning would be an error here
         assert np.isneginf(K.blockwise(np.log, zeros)).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that ties threads to cores")
+def test_helpers_stay_off_the_core_of_their_caller(threads):
+    allowed = os.sched_getaffinity(0)
+    threads(3)
+
+    def visit(start, stop):
+        time.sleep(0.001)
+
+    for _ in range(2):  # the first call starts the pool
+        K.run_chunks(visit, range(9))
+    assert len(parallel._helpers) == parallel._pool_size
+    core, _ = parallel._kept_off
+    expected = allowed - {core} if len(allowed) > 1 else allowed
+    assert all(os.sched_getaffinity(helper) in (expected, allowed) for helper in parallel._helpers)
+    assert any(os.sched_getaffinity(helper) == expected for helper in parallel._helpers)
+    assert os.sched_getaffinity(0) == allowed
