@@ -28,7 +28,7 @@ OURS, LAYOUTS = "gnnkit", {"torch": "default", "torch channels-last": "channels_
 def measure(sides: list[Worker], job: str, rounds: int, burst: int) -> dict[str, float]:
     for worker in sides:
         worker.times.clear()
-    take_turns(sides, rounds, burst, wake=1, job=job)
+    take_turns(sides, rounds, burst, wake=1, job=job, rest=0.3)
     return {worker.name: worker.median_ms for worker in sides}
 
 
