@@ -229,12 +229,12 @@ def stencil_mean(topology: Topology, x: Any) -> Tensor:
     if not isinstance(topology, GridTopology):
         return neighbour_sum(topology, x) * _shares(topology, x.dtype)
     x = _checked(topology, x)
-    shares = _shares(topology, x.dtype)
-    if isinstance(shares, float):
-        weight = np.full((topology.num_offsets, 1, x.shape[1]), shares, x.dtype)
-        return stencil_sum(topology, x, weight, groups=max(x.shape[1], 1))
-    weight = np.ones((topology.num_offsets, 1, x.shape[1]), x.dtype)
-    return stencil_sum(topology, x, weight, groups=max(x.shape[1], 1)) * shares
+    shares, channels = _shares(topology, x.dtype), x.shape[1]
+    uniform = isinstance(shares, float)
+    # a depthwise convolution: every channel is a group
+    weight = np.full((topology.num_offsets, min(channels, 1), channels), shares if uniform else 1.0, x.dtype)
+    total = stencil_sum(topology, x, weight, groups=max(channels, 1))
+    return total if uniform else total * shares
 
 
 def _shares(topology: Topology, dtype: Any) -> Any:
