@@ -203,7 +203,7 @@ class Residual(Module):
         The branch.
     projection : Module, optional
         Applied to the input before the addition, for a branch that changes the channels (a Linear) or the pixels (a
-        convolution of kernel size 1 with the same stride).
+        pooling or convolution over the same windows).
     norm : Module, optional
         Where it stands says ``norm_first``.
     norm_first : bool
@@ -272,8 +272,8 @@ def _equivariance(kinds: set[str]) -> str:
 def _unequal_summands(branch: tuple[int, ...], skip: tuple[int, ...]) -> ShapeError:
     advice = f"Pass projection=gk.nn.Linear({skip[-1]}, {branch[-1]})"
     if branch[0] != skip[0]:  # another grid
-        like = f"gk.nn.Conv2d({skip[-1]}, {branch[-1]}, 1, stride=2)"
-        advice = f"Pass as projection what changes the pixels alike, such as {like}"
+        like = f"gk.nn.Conv2d({skip[-1]}, {branch[-1]}, 3, stride=2)"
+        advice = f"Pass as projection what has the windows of the branch, such as {like}"
     return ShapeError(
         f"A residual adds two equal shapes. The branch gave {list(branch)} and the input has {list(skip)}. {advice}."
     )

@@ -15,6 +15,7 @@ from gnnkit.graph import Graph
 from gnnkit.nn.activations import activation_named
 from gnnkit.nn.containers import Residual, Sequential
 from gnnkit.nn.grid.blocks import Kit, checked_widths
+from gnnkit.nn.grid.pooling import MeanPool
 from gnnkit.nn.linear import Linear, check_count
 from gnnkit.nn.module import Module
 from gnnkit.nn.pool import GlobalPool
@@ -25,7 +26,7 @@ class ResNet(Module):
 
     A convolution, stages of ``blocks`` blocks each, the mean over all pixels, a linear map. A block is ``activation(x +
     norm(conv(activation(norm(conv(x))))))``. The first block of every stage but the first steps by 2 and changes the
-    channels; its skip is a 1 x 1 convolution with the same step.
+    channels; its skip is the mean over the same windows, and a linear map of it.
 
     Parameters
     ----------
@@ -47,9 +48,10 @@ class ResNet(Module):
 
     Notes
     -----
-    Differences from the paper: those of its ResNets for small images but for the skip of a block that changes the
-    channels, which is a projection here (its option B). Images of different sizes may share a batch, without padding;
-    "batch" norm then takes the statistics of all their pixels.
+    Images of different sizes may share a batch, without padding, and images may have holes (a mask); "batch" norm
+    takes the statistics of all their pixels. Differences from the paper, of its ResNets for small images: the skip of
+    a block that changes the channels is a projection (its option B) of means over windows, where the paper picks every
+    second pixel, which a mask may have left out.
 
     References
     ----------
@@ -103,9 +105,14 @@ def _block(kit: Kit, inside: int, out: int, stride: int, skip: bool) -> Module:
     branch = Sequential(*kit.unit(inside, out, stride=stride), *kit.normed(out, out))
     if not skip:
         return Sequential(*branch, activation_named(kit.activation))
-    same = stride == 1 and inside == out
-    projection = None if same else Sequential(*kit.normed(inside, out, 1, stride=stride))
-    return Sequential(Residual(branch, projection), activation_named(kit.activation))
+    projection: list[Module] = []
+    if stride != 1:  # with the window of the branch: where pixels are missing, both have the same ones
+        projection.append(MeanPool(3, stride=stride, padding="same", border=kit.border))
+    if projection or inside != out:
+        projection += kit.normed(inside, out, 1)
+    return Sequential(
+        Residual(branch, Sequential(*projection) if projection else None), activation_named(kit.activation)
+    )
 
 
 def _per_stage(blocks: int | Sequence[int], stages: int) -> tuple[int, ...]:
