@@ -4,9 +4,14 @@ Each file holds one idea; Tensors among the fields keep their gradient, batches 
 still know the names of the nodes.
 """
 
+from gnnkit.graph.transforms.augment import compose as compose
+from gnnkit.graph.transforms.augment import random_flip as random_flip
+from gnnkit.graph.transforms.augment import random_shift as random_shift
 from gnnkit.graph.transforms.encodings import laplacian as laplacian
 from gnnkit.graph.transforms.encodings import random_walk_encoding as random_walk_encoding
 from gnnkit.graph.transforms.explicit import to_explicit as to_explicit
+from gnnkit.graph.transforms.jitter import colour_jitter as colour_jitter
+from gnnkit.graph.transforms.jitter import drop_pixels as drop_pixels
 from gnnkit.graph.transforms.loops import add_remaining_self_loops as add_remaining_self_loops
 from gnnkit.graph.transforms.loops import add_self_loops as add_self_loops
 from gnnkit.graph.transforms.loops import remove_self_loops as remove_self_loops
