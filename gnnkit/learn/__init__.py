@@ -11,6 +11,7 @@ from gnnkit.learn.metrics import accuracy as accuracy
 from gnnkit.learn.metrics import average_precision as average_precision
 from gnnkit.learn.metrics import f1 as f1
 from gnnkit.learn.metrics import mae as mae
+from gnnkit.learn.metrics import mean_iou as mean_iou
 from gnnkit.learn.metrics import r2 as r2
 from gnnkit.learn.metrics import rmse as rmse
 from gnnkit.learn.metrics import roc_auc as roc_auc

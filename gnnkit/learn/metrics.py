@@ -96,16 +96,79 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike, *, average: str = "macro") -> float
     if average not in ("macro", "micro"):
         raise unknown_name("F1 average", average, ("macro", "micro"))
     if true.ndim == 1:
-        classes, codes = np.unique(np.concatenate([true, pred]), return_inverse=True)
-        t, p = codes[: true.size], codes[true.size :]
-        hits = np.bincount(t[t == p], minlength=classes.size)
-        total = np.bincount(t, minlength=classes.size) + np.bincount(p, minlength=classes.size)
+        hits, total = _overlaps(true, pred)
     else:
         t, p = true.astype(bool), pred.astype(bool)
         hits, total = (t & p).sum(axis=0), t.sum(axis=0) + p.sum(axis=0)
     if average == "micro":
         hits, total = hits.sum(keepdims=True), total.sum(keepdims=True)
     return float(np.mean(2.0 * hits / np.maximum(total, 1)))
+
+
+def mean_iou(y_true: ArrayLike, y_pred: ArrayLike, *, ignore: Any = None) -> float:
+    """Mean intersection over union of the classes, the usual score of segmentations.
+
+    The IoU of a class is the number of entries that are of that class in both arrays, divided by the number that are in
+    at least one; all entries are counted together, whatever image they are from.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of one shape, such as [num_images, height, width]
+        Classes, numbers or texts.
+    ignore : optional
+        A value of ``y_true`` that means "not labelled": these entries are not counted.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    InvalidArgumentError
+        If there are no entries, or all are ignored.
+
+    Notes
+    -----
+    The mean is over the classes that occur in either array; one that occurs in neither would be 0/0 and does not count.
+
+    References
+    ----------
+    Everingham et al., The Pascal visual object classes challenge: a retrospective, IJCV 2015.
+
+    Examples
+    --------
+    >>> from gnnkit.learn import mean_iou
+    >>> mean_iou([[0, 0], [1, 1]], [[0, 1], [1, 1]])  # (1/2 + 2/3) / 2
+    0.5833333333333333
+    """
+    true, pred = (array.ravel() for array in _pair(y_true, y_pred, "mean_iou"))
+    if ignore is not None:
+        counted = true != ignore
+        if not counted.any():
+            raise InvalidArgumentError(
+                f"mean_iou needs at least one labelled entry. Got {true.size} entries, all of them ignore={ignore!r}. "
+                "Check the labels."
+            )
+        true, pred = true[counted], pred[counted]
+    hits, total = _overlaps(true, pred)
+    return float(np.mean(hits / (total - hits)))
+
+
+def _overlaps(true: NDArray[Any], pred: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Of every class that occurs: entries where both agree on it, and its count in both arrays together."""
+    codes, num_classes = _class_codes(np.concatenate([true, pred]))
+    t, p = codes[: true.size], codes[true.size :]
+    hits = np.bincount(t[t == p], minlength=num_classes)
+    total = np.bincount(t, minlength=num_classes) + np.bincount(p, minlength=num_classes)
+    return hits[total > 0], total[total > 0]
+
+
+def _class_codes(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Codes from 0 for the classes in ``values``; whole numbers close together, as of pixels, need no sorting."""
+    if values.dtype.kind in "iu":
+        least, most = int(values.min()), int(values.max())
+        if most - least < 1 << 16:
+            return values.astype(np.int64) - least, most - least + 1
+    classes, codes = np.unique(values, return_inverse=True)
+    return codes, len(classes)
 
 
 def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
@@ -286,6 +349,7 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", accuracy, "classes", True),
         Metric("f1_macro", f1, "classes", True),
         Metric("f1_micro", lambda y, p: f1(y, p, average="micro"), "classes", True),
+        Metric("mean_iou", mean_iou, "classes", True),
         Metric("roc_auc", roc_auc, "scores", True),
         Metric("average_precision", average_precision, "scores", True),
         Metric("rmse", rmse, "values", False),

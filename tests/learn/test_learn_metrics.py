@@ -71,7 +71,7 @@ def test_literal_numbers():
     assert M.f1(["a", "b"], ["a", "a"]) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "roc_auc", "average_precision", "rmse", "mae", "r2"])
+@pytest.mark.parametrize("name", ["accuracy", "f1", "mean_iou", "roc_auc", "average_precision", "rmse", "mae", "r2"])
 def test_unequal_shapes_and_empty_input_are_refused(name):
     metric = getattr(M, name)
     with pytest.raises(ShapeError, match=r"same shape.*\(3,\).*\(3, 1\)"):
@@ -80,7 +80,7 @@ def test_unequal_shapes_and_empty_input_are_refused(name):
         metric(np.zeros(0), np.zeros(0))
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1"])
+@pytest.mark.parametrize("name", ["accuracy", "f1", "mean_iou"])
 def test_texts_are_not_compared_with_numbers(name):
     with pytest.raises(DTypeError, match="texts with texts or numbers with numbers"):
         getattr(M, name)([0, 1], ["0", "1"])
@@ -113,3 +113,29 @@ def test_table_reads_model_outputs():
     assert M.METRICS["f1_micro"](labels, np.array([[1.0, -1.0], [-2.0, 3.0]])) == 1.0
     three = np.array([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 2.0]])
     assert M.METRICS["roc_auc"](np.arange(3), three) == 1.0
+
+
+def test_mean_iou_known_answers():
+    true = np.array([[[0, 0, 1], [1, 1, 2]]])
+    assert M.mean_iou(true, true) == 1.0
+    pred = np.array([[[0, 1, 1], [1, 2, 2]]])
+    # class 0: 1 of 2; class 1: 2 of 4 (three true, three predicted); class 2: 1 of 2
+    assert M.mean_iou(true, pred) == pytest.approx((1 / 2 + 2 / 4 + 1 / 2) / 3)
+    assert M.mean_iou([0, 0], [1, 1]) == 0.0
+    assert M.mean_iou([5, 5], [5, 5]) == 1.0  # absent classes do not count
+    # One class predicted that is not there: 3/4 for class 0 and 0/1 for class 7.
+    assert M.mean_iou([0, 0, 0, 0], [0, 0, 0, 7]) == pytest.approx(0.375)
+    assert M.mean_iou([0, 1, 9], [0, 1, 1], ignore=9) == 1.0
+    assert M.mean_iou(["sky", "road"], ["sky", "sky"]) == pytest.approx(0.25)
+    assert M.mean_iou([-(2**40), 2**40], [-(2**40), 2**40]) == 1.0
+    assert M.mean_iou([True, False], [True, True]) == pytest.approx(0.25)
+    with pytest.raises(InvalidArgumentError, match="all of them ignore=9"):
+        M.mean_iou([9, 9], [0, 1], ignore=9)
+
+
+def test_mean_iou_equals_scikit_learn(rng):
+    y, p = rng.integers(0, 5, size=(2, 200))
+    assert M.mean_iou(y, p) == pytest.approx(sk.jaccard_score(y, p, average="macro"))
+    assert M.mean_iou(y.astype(np.uint8), p) == M.mean_iou(y.astype(str), p.astype(str)) == M.mean_iou(y, p)
+    logits = np.eye(5)[p]
+    assert M.METRICS["mean_iou"](y, logits) == M.mean_iou(y, p)
