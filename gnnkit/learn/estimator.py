@@ -1,16 +1,11 @@
-"""The scikit-learn contract without scikit-learn: parameters, clones, fitted names, node ids and labels.
+"""Estimators of nodes: node ids and labels checked; and what all classifiers, or all regressors, have in common.
 
-A small base class for every estimator; scikit-learn is imported only when scikit-learn itself asks for tags. May
-import errors, graph and tasks.
+May import errors, graph, metrics, tasks and the base of estimators.
 """
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,111 +14,30 @@ from gnnkit.errors import (
     DTypeError,
     InvalidArgumentError,
     InvalidFeatureError,
-    NotFittedError,
     ShapeError,
     UnknownNameError,
     graph_advice,
     type_name,
-    unknown_name,
 )
 from gnnkit.graph import Graph
+from gnnkit.learn.base import Estimator
 from gnnkit.learn.metrics import accuracy, r2
 from gnnkit.learn.tasks import checked_ids
 
-Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
+class NodeEstimator(Estimator):
+    """Base of estimators whose samples are the nodes of one graph: ``fit(X, y)`` takes node ids and labels."""
 
-def suggests_names(constructor: Constructor) -> Constructor:
-    """Let a constructor answer an unknown keyword with the closest known one, as ``set_params`` does."""
-    known = [name for name in inspect.signature(constructor).parameters if name != "self"]
-
-    @functools.wraps(constructor)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:
-            if name not in known:
-                raise unknown_name(f"{type(self).__name__} parameter", name, known)
-        constructor(self, *args, **kwargs)
-
-    return checked  # type: ignore[return-value]
-
-
-class NodeEstimator:
-    """Base of estimators whose samples are the nodes of one graph.
-
-    The constructor of a subclass only stores its keyword arguments under their own names; ``fit(X, y)`` takes node ids
-    and labels, checks everything, and stores what it learnt in names that end in ``_``.
-    """
-
-    _kind: str = ""  # "classifier" or "regressor", for scikit-learn
-    _learnt_name: str = ""  # the attribute that fit stores last: with it the estimator is fitted
+    _samples = "node ids"
     graph: Graph | None
 
-    # -- parameters -------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def _parameter_names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name. ``deep`` is there for scikit-learn and changes nothing."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments; unknown names are refused. Takes effect at the next ``fit``."""
-        known = self._parameter_names()
-        for name in params:
-            if name not in known:
-                raise unknown_name(f"{type(self).__name__} parameter", name, known)
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __sklearn_clone__(self) -> Self:
-        # The graph is immutable and may be large, so a clone shares it; a generator it must not share, or the clones of
-        # a grid search would draw from one stream and compare luck.
-        params = self.get_params()
-        return type(self)(**{k: v if k == "graph" else copy.deepcopy(v) for k, v in params.items()})
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type=self._kind,
-            target_tags=TargetTags(required=True),
-            transformer_tags=None,
-            classifier_tags=ClassifierTags() if self._kind == "classifier" else None,
-            regressor_tags=RegressorTags() if self._kind == "regressor" else None,
-        )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._is_fitted()
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self).__init__).parameters
-        shown = [
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if name != "graph" and value is not defaults[name].default and repr(value) != repr(defaults[name].default)
-        ]
+    def _changed(self) -> list[str]:
+        shown = super()._changed()
         if self.graph is not None:
             shown.insert(0, f"graph=<{self.graph.num_nodes} nodes, {self.graph.num_edges} edges>")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return shown
 
     # -- checks -----------------------------------------------------------------------------------------------------
-
-    def _is_fitted(self) -> bool:
-        return self._learnt_name in vars(self)
-
-    def _forget(self) -> None:
-        # A fit that fails half-way must not leave an old model with the classes of a new one.
-        vars(self).pop(self._learnt_name, None)
-
-    def _check_fitted(self) -> None:
-        if not self._is_fitted():
-            raise NotFittedError(
-                f"{type(self).__name__} must be fitted before it predicts. It is not. "
-                "Call fit(X, y) with node ids and labels first."
-            )
 
     def _the_graph(self, graph: Graph | None = None) -> Graph:
         chosen = self.graph if graph is None else graph
@@ -160,7 +74,7 @@ class NodeEstimator:
 
     def _labelled(self, X: ArrayLike, y: ArrayLike, graph: Graph) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Ids and labels of one length, at least one of them, no label missing."""
-        ids, labels = self._ids(X, graph), _plain_labels(np.asarray(y))
+        ids, labels = self._ids(X, graph), plain_labels(np.asarray(y))
         if labels.ndim == 2 and labels.shape[1] == 1 and self._kind == "classifier":
             labels = labels[:, 0]
         if labels.ndim == 0 or len(labels) != len(ids) or (self._kind == "classifier" and labels.ndim != 1):
@@ -185,7 +99,7 @@ class NodeEstimator:
         return other
 
 
-def _plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
+def plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
     """Object arrays (a pandas column of texts) as what they hold; mixed kinds and missing entries are refused."""
     if labels.dtype != object:
         return labels
@@ -217,7 +131,7 @@ class ClassifierMixin:
         return self.classes_[probabilities.argmax(axis=1)]
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy on the nodes ``X`` with labels ``y``."""
+        """Accuracy on ``X`` with labels ``y``."""
         y = np.asarray(y)
         return accuracy(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, self.predict(X))
 
@@ -234,7 +148,7 @@ class ClassifierMixin:
             bad = labels[~known].tolist()[0]
             raise UnknownNameError(
                 f"The labels of {where} must be among the classes of y: {self.classes_.tolist()}. "
-                f"Got {bad!r}. Give fit at least one node of that class, or leave it out of {where}."
+                f"Got {bad!r}. Give fit at least one of that class, or leave it out of {where}."
             )
         return codes
 

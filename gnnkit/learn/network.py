@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -27,25 +26,21 @@ from gnnkit.errors import (
     unknown_name,
 )
 from gnnkit.graph import Graph, transforms
+from gnnkit.learn.base import suggests_names
 from gnnkit.learn.checkpoint import Checkpoint
-from gnnkit.learn.estimator import NodeEstimator, suggests_names
-from gnnkit.learn.history import History
-from gnnkit.learn.loop import fit as train
+from gnnkit.learn.estimator import NodeEstimator
 from gnnkit.learn.presets import set_decay
 from gnnkit.learn.scaling import learn_columns, standardise
 from gnnkit.learn.tasks import Task, first_broken_node
+from gnnkit.learn.training import Callback, NetworkTrainer, Validation
 
 NORMALISERS = ("l1", "l2", "max", "standard")
-Validation = float | tuple[ArrayLike, ArrayLike] | None
 
 
-class NetworkEstimator(NodeEstimator):
+class NetworkEstimator(NetworkTrainer, NodeEstimator):
     """What the classifier and the regressor share: parameters, training, prediction, one file."""
 
-    _loss = ""
-    _learnt_name = "model_"
-    model_: Any
-    history_: History
+    _pair = "(ids, labels)"
     feature_mean_: NDArray[np.float64]
     feature_scale_: NDArray[np.float64]
 
@@ -104,7 +99,7 @@ class NetworkEstimator(NodeEstimator):
         test: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
         resume: bool = False,
-        callback: Callable[[int, dict[str, float]], Any] | None = None,
+        callback: Callback | None = None,
     ) -> Self:
         """Learn from the labelled nodes ``X``, with every node and edge of the graph taking part.
 
@@ -132,28 +127,15 @@ class NetworkEstimator(NodeEstimator):
         ids, codes = ids[train_rows], self._learn_targets(labels[train_rows])
         self.n_features_in_ = 1
         model = self._build(graph, self._out_channels())
-        self.history_ = train(
+        self._train(
             model,
             self._task(graph, ids, codes),
             validation=None if val is None else self._task(graph, *self._encoded(val, "validation")),
             test=None if test is None else self._task(graph, *self._encoded(self._labelled(*test, graph), "test")),
-            loss=self._loss,
-            optimizer=self.optimizer,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-            clip_norm=self.clip_norm,
-            epochs=self.epochs,
-            patience=self.patience,
-            monitor=self.monitor,
-            random_state=self.random_state,
-            reset=not isinstance(self.model, nn.Module),
-            progress=self.progress,
             checkpoint=checkpoint,
             resume=resume,
             callback=callback,
         )
-        self.model_ = model
         return self
 
     def _split(
@@ -164,19 +146,9 @@ class NetworkEstimator(NodeEstimator):
         if validation is None:
             return everything, None
         if isinstance(validation, tuple | list):
-            if len(validation) != 2:
-                raise InvalidArgumentError(
-                    f"validation is a share of X or a pair (ids, labels). Got a {type(validation).__name__} of "
-                    f"{len(validation)}. Pass validation=(ids, labels)."
-                )
+            self._check_pair(validation)
             return everything, self._labelled(*validation, graph)
-        if not isinstance(validation, float | np.floating) or not 0 < validation < 1:
-            raise InvalidArgumentError(
-                f"validation is a share between 0 and 1, or a pair (ids, labels). Got {validation!r}. "
-                "Pass for example validation=0.2."
-            )
-        rng = np.random.default_rng(self.random_state).spawn(4)[3]  # training itself uses the first three
-        held = self._held_out(labels, float(validation), rng)
+        held = self._share(labels, len(ids), validation)
         if len(np.unique(ids)) < len(ids):  # a node given twice is trained on or validated on, never both
             held = np.flatnonzero(np.isin(ids, ids[held]))
         if not len(held) or len(held) == len(ids):
@@ -185,10 +157,6 @@ class NetworkEstimator(NodeEstimator):
                 f"{len(ids) - len(held)} and {len(held)}. Label more nodes, or pass validation=(ids, labels)."
             )
         return np.setdiff1d(everything, held), (ids[held], labels[held])
-
-    def _held_out(self, labels: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-        order = rng.permutation(len(labels))
-        return np.sort(order[: round(share * len(labels))])
 
     def _build(self, graph: Graph, out_channels: int) -> Any:
         in_channels = int(graph.x.shape[1])
@@ -319,31 +287,15 @@ class NetworkEstimator(NodeEstimator):
 
     # -- files ------------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str], *, metadata: dict[str, Any] | None = None) -> Path:
-        """Write the fitted estimator to one safetensors file (without the graph); see :func:`load_estimator`.
+    def _learnt_inputs(self) -> dict[str, Any]:
+        if self.normalize != "standard":
+            return {}
+        return {"features": {"mean": self.feature_mean_.tolist(), "scale": self.feature_scale_.tolist()}}
 
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        SaveError
-            If the file cannot be written; nothing is left behind.
-        """
-        self._check_fitted()
-        plain = (str, int, float, bool, type(None), dict)
-        given = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
-        params = {k: v for k, v in given.items() if k != "graph" and isinstance(v, plain)}
-        learnt = {"history": self.history_.to_dict(), **self._learnt()}
-        if self.normalize == "standard":
-            learnt["features"] = {"mean": self.feature_mean_.tolist(), "scale": self.feature_scale_.tolist()}
-        record = {"estimator": type(self).__name__, "params": params, "learnt": learnt}
-        return nn.save_model(self.model_, path, metadata={**(metadata or {}), "gnnkit.estimator": record})
-
-    def _learnt(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _restore(self, learnt: dict[str, Any]) -> None:
-        raise NotImplementedError
+    def _restore_inputs(self, learnt: dict[str, Any]) -> None:
+        if "features" in learnt:
+            columns = learnt["features"]
+            self.feature_mean_, self.feature_scale_ = np.array(columns["mean"]), np.array(columns["scale"])
 
     @classmethod
     def load(

@@ -14,6 +14,7 @@ from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError,
 from gnnkit.graph import Graph
 from gnnkit.learn.estimator import ClassifierMixin, RegressorMixin
 from gnnkit.learn.network import NetworkEstimator
+from gnnkit.learn.training import held_out_by_class
 
 
 class NodeClassifier(ClassifierMixin, NetworkEstimator):
@@ -106,13 +107,8 @@ class NodeClassifier(ClassifierMixin, NetworkEstimator):
     def _encoded(self, labelled: tuple[NDArray[np.int64], NDArray[Any]], where: str) -> tuple[Any, NDArray[Any]]:
         return labelled[0], self._codes(labelled[1], where)
 
-    def _held_out(self, labels: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-        """The same share of every class, and at least one node of each stays for training."""
-        held = []
-        for label in np.unique(labels):
-            rows = rng.permutation(np.flatnonzero(labels == label))
-            held.append(rows[: min(round(share * len(rows)), len(rows) - 1)])
-        return np.sort(np.concatenate(held))
+    def _held_out(self, labels: Any, count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+        return held_out_by_class(labels, share, rng)
 
     def _learnt(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}

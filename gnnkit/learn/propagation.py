@@ -14,7 +14,8 @@ from gnnkit import kernels
 from gnnkit.autodiff import as_array
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator, suggests_names
+from gnnkit.learn.base import suggests_names
+from gnnkit.learn.estimator import ClassifierMixin, NodeEstimator
 from gnnkit.learn.tasks import masked_rows
 
 METHODS = ("spreading", "propagation")
