@@ -14,6 +14,10 @@ from gnnkit.kernels.backend import use_backend as use_backend
 from gnnkit.kernels.blocks import add_in_place as add_in_place
 from gnnkit.kernels.blocks import blockwise as blockwise
 from gnnkit.kernels.blocks import column_sums as column_sums
+from gnnkit.kernels.columns import column_moments as column_moments
+from gnnkit.kernels.columns import column_products as column_products
+from gnnkit.kernels.columns import column_scale as column_scale
+from gnnkit.kernels.columns import column_scale_adjoint as column_scale_adjoint
 from gnnkit.kernels.csr import build_csr as build_csr
 from gnnkit.kernels.csr import expand_indptr as expand_indptr
 from gnnkit.kernels.csr import stable_order as stable_order

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import Tensor
+from gnnkit.autodiff.columns import standardise_columns
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message.segments import segment_mean, segment_repeat
@@ -135,6 +136,22 @@ class BatchNorm(Norm):
         self.running_mean[...] = 0.0
         self.running_variance[...] = 1.0
 
+    def features(self, x: Any, graph: Graph | None) -> Tensor:
+        if not self.training or self.center_only:
+            return super().features(x, graph)
+        x = require_dense(
+            input_features(x, self.channels, None if self.scale is None else self.scale.dtype, self), self
+        )
+        if not x.size:
+            return super().features(x, graph)
+        count, memo = x.size // self.channels, dict[str, Any]()
+        scale = np.ones(self.channels, x.dtype) if self.scale is None else self.scale
+        shift = np.zeros(self.channels, x.dtype) if self.shift is None else self.shift
+        rows = x.reshape(count, self.channels)
+        y = standardise_columns(rows, scale, shift, eps=self.eps, memo=memo)
+        self._remember(memo["mean"], memo["variance"], count)
+        return y.reshape(x.shape)
+
     def normalise(self, x: Tensor, graph: Graph | None) -> Tensor:
         if not self.training:
             mean, variance = self.running_mean.astype(x.dtype), self.running_variance.astype(x.dtype)
@@ -142,9 +159,8 @@ class BatchNorm(Norm):
         count = x.size // self.channels
         mean = _channel_mean(x, count)
         centred = x - mean
-        variance = _channel_mean(centred**2, count)
-        self._remember(mean.data, variance.data, count)
-        return centred if self.center_only else centred / spread(variance, self.eps)
+        self._remember(mean.data, _channel_mean(centred.data**2, count), count)
+        return centred
 
     def _remember(self, mean: np.ndarray, variance: np.ndarray, count: int) -> None:
         unbiased = variance * (count / (count - 1)) if count > 1 else variance
