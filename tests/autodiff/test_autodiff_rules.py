@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gnnkit as gk
-from gnnkit.autodiff import functions, fused, nodes, sparse, transform
+from gnnkit.autodiff import columns, functions, fused, nodes, sparse, transform
 from gnnkit.autodiff.rules import elementwise, indexing, joins, linalg, reductions, shapes
 
 _draw = np.random.default_rng(7)
@@ -163,6 +163,11 @@ case(functions.logsumexp, lambda x: gk.logsumexp(x, keepdims=True), normal(3, 4)
 
 case(fused.keyed_dropout, lambda x: gk.dropout(x, 0.4, rng=3) ** 2, normal(4, 3))
 case(fused.row_losses, lambda x: gk.cross_entropy_rows(x, LABELS), normal(4, 3))
+case(
+    columns.standardise_columns,
+    lambda *values: columns.standardise_columns(*values, eps=0.1, memo={}),
+    *(normal(5, 3), normal(3), normal(3)),
+)
 case(fused.pick_rows, lambda x: gk.take_rows(x, ROWS) ** 2, normal(3, 2))
 case(fused.add_rows, lambda x: gk.scatter_add(x, ROWS, 4) ** 2, normal(3, 2))
 case(sparse.multiply_sparse, lambda x: (MATRIX @ x) ** 2, normal(4, 2))
