@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from gnnkit.kernels.arrays import positions, read_only
 from gnnkit.kernels.stencils import StencilPart
 
-ROWS = 12  # blocks are whole tiles of rows (see jit/stencil_tiles.py)
 # Bytes of a block's features and of its addresses that stay in a second-level cache beside a slab of weights.
 BLOCK_BYTES = 1 << 18
 ADDRESS_BYTES = 1 << 16
 # Most chunks, and multiplications that are worth one: some 80 microseconds, several times what starting it takes.
 CHUNKS = 16
 CHUNK_WORK = 1 << 22
-LONGEST_BLOCK = 96 * ROWS
+LONGEST_BLOCK = 1152
 NO_ROWS = {dtype: read_only(np.empty(0, dtype)) for dtype in (np.dtype(np.int32), np.dtype(np.int64))}
 
 
@@ -43,10 +42,10 @@ def part_arrays(part: StencilPart) -> PartArrays:
     return PartArrays(table, rows, offsets, sender_base, receiver_base, table.shape[1] * len(sender_base))
 
 
-def block_rows(slots: int, row_bytes: int) -> int:
-    """Rows of a block: its features and its table of addresses should stay in cache, and a tile is never cut."""
+def block_rows(slots: int, row_bytes: int, tile_rows: int) -> int:
+    """Rows of a block, whole tiles: its features and its table of addresses should stay in cache."""
     wanted = min(ADDRESS_BYTES // (8 * max(slots, 1)), BLOCK_BYTES // max(row_bytes, 1), LONGEST_BLOCK)
-    return max(wanted // ROWS, 4) * ROWS
+    return max(wanted // tile_rows, 4) * tile_rows
 
 
 def chunk_count(rows: int, slots: int, channels: int, columns: int) -> int:

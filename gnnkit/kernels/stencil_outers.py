@@ -109,7 +109,7 @@ def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], group
     partial = empty((len(row_bounds) - 1, numbers), x.dtype)
     x_tail, x_last, x_shift = tail_copy(x, 0 if windowed else -inner % tile_rows)
     y_tail, y_last, y_shift = tail_copy(y, -columns % lanes)
-    block = block_rows(1 if windowed else slots, max(channels * groups, out_size) * size)
+    block = block_rows(1 if windowed else slots, max(channels * groups, out_size) * size, 1)
     flat_x, flat_y = x.reshape(-1), y.reshape(-1)
 
     def run(piece: int, i: int, j: int, first: int, stop: int) -> None:
@@ -135,7 +135,7 @@ def _depthwise(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], o
     partial = empty((len(row_bounds) - 1, columns * padded), x.dtype)
     x_tail, x_last, x_shift = tail_copy(x, -channels % lanes)
     y_tail, y_last, y_shift = tail_copy(y, -channels % lanes)
-    block = block_rows(slots, channels * size)
+    block = block_rows(slots, channels * size, 1)
     flat_x, flat_y = x.reshape(-1), y.reshape(-1)
 
     def run(piece: int, i: int, j: int, first: int, stop: int) -> None:

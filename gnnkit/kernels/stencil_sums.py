@@ -6,7 +6,8 @@ is :func:`gnnkit.kernels.stencil_outer`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
 from gnnkit.kernels.parallel import run_chunks
 from gnnkit.kernels.stencil_arrays import (
     CHUNKS,
-    ROWS,
     PartArrays,
     block_rows,
     chunk_count,
@@ -34,6 +34,8 @@ SLAB_BYTES = 1 << 19
 LARGE_WEIGHT = 1 << 17
 # Rows below which a chunk would rather take fewer columns than fewer rows: each chunk reads all its weights.
 SHORTEST_CHUNK = 192
+
+_known_steps: dict[int, tuple[weakref.ref[NDArray[Any]], NDArray[np.int8]]] = {}
 
 
 def stencil_sum(
@@ -104,46 +106,90 @@ def _add_part(
 ) -> None:
     loops = backend.loops("stencil_sums")
     inner, out_size = weight.shape[1:]
-    size = x.dtype.itemsize
-    lanes = loops.VECTOR_BYTES // size
-    slots = len(part.table)
-    depthwise = inner == 1 and groups == out_size == x.shape[1]
-    sets, columns = (1, out_size) if depthwise else (groups, out_size // groups)
-    tiles = sets * -(-columns // (2 * lanes))
-    chunks = chunk_count(part.total, slots, inner, -(-columns // lanes) * lanes * sets)
-    panels, finite = _packed(loops, weight, part.offsets, inner, columns, sets, lanes, tiles)
-    if not finite:
+    if inner == 1 and groups == out_size == x.shape[1]:
+        done = _depthwise(loops, part, x, weight, fresh, out)
+    else:
+        done = _dense(loops, part, x, weight, groups, fresh, out)
+    if not done:
         if fresh:
             out[:] = 0
         weight = read_only(weight).reshape(len(weight), inner, groups, out_size // groups)
         args = (*part[:5], x.reshape(-1), x.shape[1], weight, out.reshape(-1))
         run_chunks(lambda i, j: loops.careful_sum(i, j, *args), even_bounds(part.total, CHUNKS))
-        return
-    table, rows, _, sender_base, receiver_base, total = part
-    block = block_rows(slots, x.shape[1] * size)
-    flat = (x.reshape(-1), panels, out.reshape(-1))
-    if depthwise:
-        copy, last, shift = tail_copy(x, -out_size % lanes)
 
-        def run(i: int, j: int, first: int, stop: int) -> None:
-            loops.depthwise_sum_blocks(
-                i, j, first, stop, table, rows, sender_base, receiver_base, flat[0], out_size, panels,
-                copy, last, shift, block, fresh, flat[2],
-            )  # fmt: skip
-    else:
-        absent = np.zeros(x.shape[1], x.dtype)
-        slab = max(1, SLAB_BYTES // (inner * min(2 * lanes, columns) * size))
 
-        def run(i: int, j: int, first: int, stop: int) -> None:
-            loops.sum_blocks(
-                i, j, first, stop, table, rows, sender_base, receiver_base, flat[0], x.shape[1], panels,
-                inner, columns, groups, absent, block, slab, fresh, flat[2],
-            )  # fmt: skip
+def _dense(
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], groups: int, fresh: bool, out: NDArray[Any]
+) -> bool:
+    """Add a part to ``out``; False, and nothing is done, if a weight is not finite."""
+    table, rows, offsets, sender_base, receiver_base, total = part
+    inner, columns = weight.shape[1], weight.shape[2] // groups
+    size, slots = x.dtype.itemsize, len(table)
+    lanes = loops.VECTOR_BYTES // size
+    tiles = groups * -(-columns // (2 * lanes))
+    panels = _packed(loops, weight, offsets, inner, columns, groups, lanes, 2)
+    if panels is None:
+        return False
+    block = block_rows(slots, x.shape[1] * size, loops.ROWS)
+    slab = max(1, SLAB_BYTES // (inner * min(2 * lanes, columns) * size))
+    absent, flat_x, flat_out = np.zeros(x.shape[1], x.dtype), x.reshape(-1), out.reshape(-1)
 
+    def run(i: int, j: int, first: int, stop: int) -> None:
+        loops.sum_blocks(
+            i, j, first, stop, table, rows, sender_base, receiver_base, flat_x, x.shape[1], panels, inner, columns,
+            groups, absent, block, slab, fresh, flat_out,
+        )  # fmt: skip
+
+    chunks = chunk_count(total, slots, inner, -(-columns // lanes) * lanes * groups)
+    _run_chunks(run, total, tiles, chunks, loops.ROWS)
+    return True
+
+
+def _depthwise(
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], fresh: bool, out: NDArray[Any]
+) -> bool:
+    """The same where every channel has weights of its own."""
+    table, rows, offsets, sender_base, receiver_base, total = part
+    channels, slots, size = x.shape[1], len(table), x.dtype.itemsize
+    lanes = loops.VECTOR_BYTES // size
+    vectors = -(-channels // lanes)
+    panels = _packed(loops, weight, offsets, 1, channels, 1, lanes, 1)
+    if panels is None:
+        return False
+    block = block_rows(slots, channels * size, loops.RUN_ROWS)
+    copy, last, shift = tail_copy(x, -channels % lanes)
+    steps = _steps(loops, table)
+    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
+
+    def run(i: int, j: int, first: int, stop: int) -> None:
+        loops.depthwise_sum_blocks(
+            i, j, first, stop, table, steps, rows, sender_base, receiver_base, flat_x, channels, panels, copy, last,
+            shift, block, fresh, flat_out,
+        )  # fmt: skip
+
+    _run_chunks(run, total, vectors, chunk_count(total, slots, 1, vectors * lanes), loops.RUN_ROWS)
+    return True
+
+
+def _steps(loops: Any, table: NDArray[Any]) -> NDArray[np.int8]:
+    """How the slots of a table follow each other (see find_steps), worked out once for as long as the table lives."""
+    key = id(table)
+    known = _known_steps.get(key)
+    if known is None or known[0]() is not table:
+        steps = np.empty(table.shape, np.int8)
+        loops.find_steps(table, loops.RUN_ROWS, steps)
+        # a table that is not of a topology may be a view made for this call: it is forgotten with it
+        known = weakref.ref(table, lambda _: _known_steps.pop(key, None)), steps
+        _known_steps[key] = known
+    return known[1]
+
+
+def _run_chunks(run: Callable[[int, int, int, int], None], total: int, tiles: int, chunks: int, tile_rows: int) -> None:
+    """Share ``total`` rows and ``tiles`` tiles of columns out into about ``chunks`` chunks."""
     if chunks < 2:
         run(0, total, 0, tiles)
         return
-    row_bounds = even_bounds(total, min(chunks, max(1, total // SHORTEST_CHUNK)), ROWS)
+    row_bounds = even_bounds(total, min(chunks, max(1, total // SHORTEST_CHUNK)), tile_rows)
     tile_bounds = even_bounds(tiles, -(-chunks // (len(row_bounds) - 1)))
     pieces = len(row_bounds) - 1
 
@@ -155,28 +201,24 @@ def _add_part(
 
 
 def _packed(
-    loops: Any,
-    weight: NDArray[Any],
-    offsets: NDArray[Any],
-    inner: int,
-    columns: int,
-    groups: int,
-    lanes: int,
-    tiles: int,
-) -> tuple[NDArray[Any], bool]:
-    """The weights as panels, and whether all of them are finite."""
+    loops: Any, weight: NDArray[Any], offsets: NDArray[Any], inner: int, columns: int, groups: int, lanes: int,
+    tile_vectors: int,
+) -> NDArray[Any] | None:  # fmt: skip
+    """The weights as panels, or None if one is not finite."""
     # the gradient to the features comes with transposed weights: read them where they lie
     transposed = not weight.flags.c_contiguous
-    flat = weight.transpose(0, 2, 1) if transposed else weight
-    source = read_only(flat).reshape(-1)
-    panels = empty((groups * -(-columns // lanes) * lanes * len(offsets) * inner,), weight.dtype)
+    source = read_only(weight.transpose(0, 2, 1) if transposed else weight).reshape(-1)
+    vectors = -(-columns // lanes)
+    tiles = groups * -(-vectors // tile_vectors)
+    panels = empty((groups * vectors * lanes * len(offsets) * inner,), weight.dtype)
     finite = []
 
     def pack(first: int, stop: int) -> None:
-        finite.append(loops.pack(first, stop, source, transposed, offsets, inner, columns, groups, lanes, panels))
+        args = (source, transposed, offsets, inner, columns, groups, lanes, tile_vectors, panels)
+        finite.append(loops.pack(first, stop, *args))
 
     if panels.size < LARGE_WEIGHT:
         pack(0, tiles)
     else:
         run_chunks(pack, even_bounds(tiles, CHUNKS))
-    return panels, all(finite)
+    return panels if all(finite) else None

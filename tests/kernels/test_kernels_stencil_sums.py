@@ -177,6 +177,41 @@ def test_the_transposed_plan_with_transposed_weights_is_the_adjoint(rng):
     np.testing.assert_allclose(backward, forward, rtol=1e-10)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 8, 9, 11])
+@pytest.mark.parametrize("width", [3, 7, 14, 23])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_runs_of_neighbouring_slots_change_nothing(size, width, backwards, rng):
+    part = image_part(9, width, copies=3, size=size)
+    if backwards:
+        turned = part.table[::-1].copy(), None, part.offsets[::-1].copy()
+        part = K.StencilPart(*turned, part.sender_base, part.receiver_base)
+    x, weight, _ = arrays(rng, (1, 1, 20), 27 * width, 1, size * size)
+    result = K.stencil_sum((part,), x, weight, num_receivers=len(x), groups=20)
+    expected = twins.stencil_sum((part,), x, weight, num_receivers=len(x), groups=20)
+    np.testing.assert_allclose(result, expected, **tolerance(x.dtype))
+    # a tile of one row has no run, and the same bits
+    for r in (0, width * 9 // 2, width * 27 - 1):
+        b, j = divmod(r, width * 9)
+        one = K.StencilPart(
+            part.table[:, j : j + 1].copy(), None, part.offsets, part.sender_base[b : b + 1], np.zeros(1, np.int64)
+        )
+        assert K.stencil_sum((one,), x, weight, num_receivers=1, groups=20).tobytes() == result[r].tobytes()
+
+
+def test_what_is_known_of_a_table_goes_with_it(rng):
+    from gnnkit.kernels import stencil_sums
+
+    part = image_part(8, 8)
+    part.table.setflags(write=False)
+    x, weight, _ = arrays(rng, (1, 1, 4), 64, 1, 9)
+    before = len(stencil_sums._known_steps)
+    first = K.stencil_sum((part,), x, weight, num_receivers=64, groups=4)
+    assert len(stencil_sums._known_steps) == before + 1
+    np.testing.assert_array_equal(K.stencil_sum((part,), x, weight, num_receivers=64, groups=4), first)
+    del part
+    assert len(stencil_sums._known_steps) == before
+
+
 LARGE = [(1, 10, 1), (10, 10, 1), (24, 40, 1), (1, 1, 40), (3, 5, 4)]
 
 

@@ -6,31 +6,36 @@ import numpy as np
 
 from gnnkit.kernels import vector_rows
 from gnnkit.kernels.backend import jit
-from gnnkit.kernels.jit.stencil_addresses import fill_sources, fill_targets, repeat_last
-from gnnkit.kernels.jit.stencil_tiles import ROWS, WIDE_ROWS, address, sum_tile
+from gnnkit.kernels.jit.stencil_addresses import fill_sources, fill_targets, find_runs, repeat_last
+from gnnkit.kernels.jit.stencil_addresses import find_steps as find_steps
+from gnnkit.kernels.jit.stencil_tiles import ROWS, RUN_ROWS, RUNS, WIDE_ROWS, address, fetch, run_tile, sum_tile
 
 VECTOR_BYTES = vector_rows.VECTOR_BITS // 8
 
 narrow_tile, wide_tile = sum_tile(ROWS, 1), sum_tile(WIDE_ROWS, 2)
-narrow_depthwise_tile, wide_depthwise_tile = sum_tile(ROWS, 1, depthwise=True), sum_tile(WIDE_ROWS, 2, depthwise=True)
+# With features larger than this, a typical second-level cache, rows of a block are fetched before they are used.
+FETCH_BYTES = 1 << 19
+CACHE_LINE = 64
+
+depthwise_tile = run_tile(RUN_ROWS, RUNS)
 
 
 @jit
-def pack(start, stop, weight, transposed, offsets, inner, columns, groups, lanes, panels):
+def pack(start, stop, weight, transposed, offsets, inner, columns, groups, lanes, tile_vectors, panels):
     """Lay out the panels of tiles start..stop: [tile, slot, channel, columns of the tile], zeros behind the columns.
 
-    ``weight`` is flat [offset, channel, column], or [offset, column, channel] if ``transposed``. Returns whether all
-    weights are finite.
+    A tile has ``tile_vectors`` vectors of columns, the last of a group perhaps fewer. ``weight`` is flat [offset,
+    channel, column], or [offset, column, channel] if ``transposed``. Returns whether all weights are finite.
     """
     vectors = -(-columns // lanes)
-    tiles = (vectors + 1) // 2
+    tiles = -(-vectors // tile_vectors)
     slots = offsets.shape[0]
     out_size = columns * groups
     infinite = False
     for tile in range(start, stop):
         group = tile // tiles
-        v = 2 * (tile - group * tiles)
-        width = min(2, vectors - v) * lanes
+        v = tile_vectors * (tile - group * tiles)
+        width = min(tile_vectors, vectors - v) * lanes
         count = min(width, columns - v * lanes)
         column = group * columns + v * lanes
         size = inner * width
@@ -101,36 +106,50 @@ def sum_blocks(
 
 @jit
 def depthwise_sum_blocks(
-    row_start, row_stop, tile_start, tile_stop, table, rows, sender_base, receiver_base, x, channels, panels,
+    row_start, row_stop, vector_start, vector_stop, table, steps, rows, sender_base, receiver_base, x, channels, panels,
     absent, last, shift, block, fresh, out,
 ):  # fmt: skip
-    """The same where every channel has its own weights and no other; panels as of one group of ``channels`` columns."""
+    """The same where every channel has its own weights and no other; panels [vector of channels, slot, lane].
+
+    ``steps`` [slots, columns] is that of find_steps.
+    """
     size = x.itemsize
     lanes = VECTOR_BYTES // size
-    vectors = -(-channels // lanes)
     slots, num_rows = table.shape
     sources = np.empty((slots, block), np.int64)
     targets = np.empty(block, np.int64)
+    runs = np.empty((block // RUN_ROWS, slots), np.int64)
+    counts = np.empty(block // RUN_ROWS, np.int64)
     row_bytes, new = channels * size, int(fresh)
     far = np.iinfo(np.int64).max
     for begin in range(row_start, row_stop, block):
         end = min(begin + block, row_stop)
-        full = -(-(end - begin) // ROWS) * ROWS
+        tiles = -(-(end - begin) // RUN_ROWS)
         fill_sources(
             table, sender_base, 0, slots, begin, end, address(x), row_bytes, address(absent), last, shift, sources
         )
         fill_targets(rows, receiver_base, num_rows, begin, end, address(out), row_bytes, far, 0, targets)
-        repeat_last(slots, end - begin, full, sources, targets)
-        for tile in range(tile_start, tile_stop):
-            v = 2 * tile
-            width = min(2 * lanes, channels - v * lanes)
+        repeat_last(slots, end - begin, tiles * RUN_ROWS, sources, targets)
+        if slots > 0 and x.size * size > FETCH_BYTES:
+            # one vector of each row after another is no pattern that a processor foresees: fetch whole rows before
+            for i in (0, slots - 1):
+                for j in range(end - begin):
+                    for line in range(0, row_bytes, CACHE_LINE):
+                        fetch(sources[i, j] + line)
+        for t in range(tiles):
+            j = (begin + t * RUN_ROWS) % num_rows
+            if j + RUN_ROWS <= num_rows and (t + 1) * RUN_ROWS <= end - begin:
+                counts[t] = find_runs(slots, steps, j, RUNS, t, runs)
+            else:  # rows of two repetitions, or some repeated to fill the tile
+                counts[t] = slots
+                runs[t, :] = 1
+        for v in range(vector_start, vector_stop):
+            width = min(lanes, channels - v * lanes)
             at, position = size * v * lanes, v * lanes * slots
-            if vectors - v > 1:
-                for r in range(0, end - begin, WIDE_ROWS):
-                    wide_depthwise_tile(sources, r, 0, slots, at, 1, panels, position, targets, at, width, new)
-            else:
-                for r in range(0, end - begin, ROWS):
-                    narrow_depthwise_tile(sources, r, 0, slots, at, 1, panels, position, targets, at, width, new)
+            for t in range(tiles):
+                depthwise_tile(
+                    sources, t * RUN_ROWS, runs, t, counts[t], at, panels, position, targets, at, width, new
+                )  # fmt: skip
 
 
 @jit

@@ -18,12 +18,16 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gnnkit.kernels import simd, vector_rows
-from gnnkit.kernels.simd import INT64, _int, _multiply_add, _pointer, _splat
+from gnnkit.kernels.simd import INT32, INT64, _int, _multiply_add, _pointer, _splat
 
 # 32 vector registers hold 24 sums, two vectors of weights and what is broadcast; 16 registers hold half of that.
 MANY_REGISTERS = simd.MAX_TILES == 16
 ROWS = 12  # rows of a tile of sums are a multiple or a divisor of this
 WIDE_ROWS = 12 if MANY_REGISTERS else 6  # rows of a tile of two vectors
+# rows of a tile of one vector of channels with weights of their own, and lengths of runs of slots: a run of 7 keeps its
+# 7 weights in registers too. 14 divides the usual sides of images, and a run cannot cross the end of a line.
+RUN_ROWS = 7
+RUNS = (3, 5, 7)
 # channels of a tile of outer products; the smaller one wastes less on the usual powers of two
 FEW_CHANNELS, MANY_CHANNELS = (8, 12) if MANY_REGISTERS else (4, 6)
 
@@ -32,7 +36,7 @@ def _array(context, builder, sig, values, k):
     return _pointer(context, builder, sig.args[k], values[k]).data
 
 
-def _pointer_width(context, builder, sig, values, k):
+def _row_length(context, builder, sig, values, k):
     """Length of the rows of a matrix."""
     return cgutils.unpack_tuple(builder, _pointer(context, builder, sig.args[k], values[k]).shape)[1]
 
@@ -79,6 +83,21 @@ def address(typingctx, array):
     return types.int64(array), codegen
 
 
+@intrinsic
+def fetch(typingctx, there):
+    """Ask for the cache line at this address to come into the second-level cache."""
+
+    def codegen(context, builder, sig, values):
+        byte_pointer = ir.IntType(8).as_pointer()
+        signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
+        prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+        read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
+        builder.call(prefetch, [builder.inttoptr(values[0], byte_pointer), read, locality, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
 def _begin(builder, fresh, vector, count, read):
     """The sums of a tile before anything is added: zeros if ``fresh`` is not 0, else what ``read()`` gives."""
     with builder.if_else(builder.icmp_signed("!=", fresh, _int(0))) as (new, old):
@@ -92,6 +111,35 @@ def _begin(builder, fresh, vector, count, read):
         phi.add_incoming(ir.Constant(vector, [0.0] * vector.count), from_new)
         phi.add_incoming(value, from_old)
     return sums
+
+
+def _begin_rows(builder, fresh, goals, width, vector, vectors):
+    """The sums of a tile that writes to ``goals``, ``width`` numbers to each."""
+    lanes, itemsize = vector.count, 4 if vector.element == ir.FloatType() else 8
+    rest = builder.sub(width, _int((vectors - 1) * lanes))
+
+    def read():
+        found = []
+        for goal in goals:
+            found += _read_all(builder, goal, vector, vectors - 1, itemsize)
+            found.append(vector_rows._read(builder, builder.gep(goal, [_int((vectors - 1) * lanes)]), rest, vector))
+        return found
+
+    return _begin(builder, fresh, vector, len(goals) * vectors, read)
+
+
+def _end_rows(builder, sums, goals, width, vectors):
+    """Write the sums of a tile to ``goals``."""
+    vector = sums[0].type
+    lanes, itemsize = vector.count, 4 if vector.element == ir.FloatType() else 8
+    rest = builder.sub(width, _int((vectors - 1) * lanes))
+    for r, goal in enumerate(goals):
+        for v in range(vectors):
+            there = builder.gep(goal, [_int(v * lanes)])
+            if v == vectors - 1:
+                vector_rows._write(builder, there, rest, sums[r * vectors + v])
+            else:
+                builder.store(sums[r * vectors + v], _vector_at(builder, there, vector), align=itemsize)
 
 
 def _pointers(builder, table, position, step, count, offset, number):
@@ -114,14 +162,14 @@ def _read_all(builder, pointer, vector, vectors, itemsize):
     return [builder.load(_vector_at(builder, p, vector), align=itemsize) for p in ahead]
 
 
-def sum_tile(rows, vectors, depthwise=False):
+def sum_tile(rows, vectors):
     """The intrinsic that adds slots to a tile of ``rows`` results of ``vectors`` vectors of channels.
 
     tile(sources, row, begin, end, source_offset, channels, panel, position, targets, target_offset, width, fresh):
     for row <= j < row + rows, add sources[i, j][c] * panel[position + (i, c)] over slots begin <= i < end and
     channels c, in this order, to targets[j][:width] (to zeros if fresh). sources and targets hold addresses, which the
     offsets move by bytes. ``width`` ends in the last vector. Several rows with one target must have the same sources:
-    they all write the same. Depthwise, lane f of a vector takes sources[i, j][f] * panel[position + (i, f)].
+    they all write the same.
     """
     index = types.int64
 
@@ -133,54 +181,102 @@ def sum_tile(rows, vectors, depthwise=False):
             _, row_, begin_, end_, offset_, channels_, _, position_, _, shift_, width_, fresh_ = values
             vector, lanes, itemsize = _vector_type(context, number)
             table = _array(context, builder, sig, values, 0)
-            table_width = _pointer_width(context, builder, sig, values, 0)
+            table_width = _row_length(context, builder, sig, values, 0)
             start = builder.gep(_array(context, builder, sig, values, 6), [position_])
             target_table = _array(context, builder, sig, values, 8)
             goals = _pointers(builder, target_table, row_, _int(1), rows, shift_, vector.element)
-            rest = builder.sub(width_, _int((vectors - 1) * lanes))
-
-            def read():
-                found = []
-                for goal in goals:
-                    found += _read_all(builder, goal, vector, vectors - 1, itemsize)
-                    last = builder.gep(goal, [_int((vectors - 1) * lanes)])
-                    found.append(vector_rows._read(builder, last, rest, vector))
-                return found
-
-            def add(pointers, weights, sums):
-                for r, pointer in enumerate(pointers):
-                    if not depthwise:
-                        many = _splat(builder, builder.load(pointer), lanes)
-                    for v, weight in enumerate(weights):
-                        if depthwise:
-                            ahead = builder.gep(pointer, [_int(v * lanes)])
-                            many = builder.load(_vector_at(builder, ahead, vector), align=itemsize)
-                        k = r * vectors + v
-                        sums[k] = _multiply_add(builder, many, weight, sums[k])
-
-            sums = _begin(builder, fresh_, vector, rows * vectors, read)
+            sums = _begin_rows(builder, fresh_, goals, width_, vector, vectors)
             with _loop(builder, begin_, end_, sums) as (i, sums_of_slot):
                 place = builder.add(builder.mul(i, table_width), row_)
                 pointers = _pointers(builder, table, place, _int(1), rows, offset_, vector.element)
                 before = builder.mul(builder.sub(i, begin_), channels_)
                 panel_ = builder.gep(start, [builder.mul(before, _int(vectors * lanes))])
-                if depthwise:
-                    add(pointers, _read_all(builder, panel_, vector, vectors, itemsize), sums_of_slot)
-                else:
-                    with _loop(builder, _int(0), channels_, sums_of_slot) as (c, sums_of_channel):
-                        line = builder.gep(panel_, [builder.mul(c, _int(vectors * lanes))])
-                        weights = _read_all(builder, line, vector, vectors, itemsize)
-                        add([builder.gep(p, [c]) for p in pointers], weights, sums_of_channel)
-            for r, goal in enumerate(goals):
-                for v in range(vectors):
-                    there = builder.gep(goal, [_int(v * lanes)])
-                    if v == vectors - 1:
-                        vector_rows._write(builder, there, rest, sums[r * vectors + v])
-                    else:
-                        builder.store(sums[r * vectors + v], _vector_at(builder, there, vector), align=itemsize)
+                with _loop(builder, _int(0), channels_, sums_of_slot) as (c, sums_):
+                    line = builder.gep(panel_, [builder.mul(c, _int(vectors * lanes))])
+                    weights = _read_all(builder, line, vector, vectors, itemsize)
+                    for r, pointer in enumerate(pointers):
+                        many = _splat(builder, builder.load(builder.gep(pointer, [c])), lanes)
+                        for v, weight in enumerate(weights):
+                            k = r * vectors + v
+                            sums_[k] = _multiply_add(builder, many, weight, sums_[k])
+            _end_rows(builder, sums, goals, width_, vectors)
             return context.get_dummy_value()
 
         arguments = (sources, index, index, index, index, index, panel, index, targets, index, index, index)
+        return types.void(*arguments), codegen
+
+    return tile
+
+
+def run_tile(rows, lengths):
+    """The intrinsic that adds slots to a tile of ``rows`` results of one vector of channels, each with its own weights.
+
+    tile(sources, row, runs, k, count, source_offset, panel, position, targets, target_offset, width, fresh): as that
+    of :func:`sum_tile`, but lane f of slot i adds sources[i, j][f] * panel[position + (i, f)]. Slots come in ``count``
+    runs, runs[k, :] slots in each: 1 or one of ``lengths``, or minus that. In a run, slot i + 1 has at row j what slot
+    i has at row j + 1 (minus: j - 1), as neighbours in an image do: then a vector is loaded once for all its slots.
+    """
+    index = types.int64
+
+    @intrinsic
+    def tile(typingctx, sources, row, runs, which, count, offset, panel, position, targets, shift, width, fresh):
+        number = panel.dtype
+
+        def codegen(context, builder, sig, values):
+            _, row_, _, which_, count_, offset_, _, position_, _, shift_, width_, fresh_ = values
+            vector, lanes, itemsize = _vector_type(context, number)
+            table = _array(context, builder, sig, values, 0)
+            table_width = _row_length(context, builder, sig, values, 0)
+            run_table = _array(context, builder, sig, values, 2)
+            first_run = builder.mul(which_, _row_length(context, builder, sig, values, 2))
+            start = builder.gep(_array(context, builder, sig, values, 6), [position_])
+            target_table = _array(context, builder, sig, values, 8)
+            goals = _pointers(builder, target_table, row_, _int(1), rows, shift_, vector.element)
+
+            def add(length, i, old):
+                """The sums after a run of ``length`` slots (minus: the other way) from slot i on."""
+                new, slots = list(old), abs(length)
+                line = builder.gep(start, [builder.mul(i, _int(lanes))])
+                weights = _read_all(builder, line, vector, slots, itemsize)
+                place = builder.add(builder.mul(i, table_width), row_)
+                pointers = _pointers(builder, table, place, _int(1), rows, offset_, vector.element)
+                # what later slots have at the last row (minus: the first), where the first slot has nothing more
+                end = builder.add(place, _int(rows - 1)) if length > 0 else place
+                more = _pointers(builder, table, end, table_width, slots, offset_, vector.element)[1:]
+                pointers = [*pointers, *more] if length > 0 else [*reversed(pointers), *more]
+                for p, pointer in enumerate(pointers):
+                    x = builder.load(_vector_at(builder, pointer, vector), align=itemsize)
+                    for s, weight in enumerate(weights):  # a row meets the slots in their order
+                        if 0 <= p - s < rows:
+                            r = p - s if length > 0 else rows - 1 - (p - s)
+                            new[r] = _multiply_add(builder, x, weight, new[r])
+                return new
+
+            sums = [*_begin_rows(builder, fresh_, goals, width_, vector, 1), _int(0)]
+            with _loop(builder, _int(0), count_, sums) as (k, state):
+                *old, i = state
+                length = builder.load(builder.gep(run_table, [builder.add(first_run, k)]))
+                after, single = builder.append_basic_block("run_end"), builder.append_basic_block("run_of_1")
+                jump = builder.switch(length, single)
+                found = []
+                for kind in (1, *lengths, *(-other for other in lengths)):
+                    block = single
+                    if kind != 1:
+                        block = builder.append_basic_block(f"run_of_{kind}")
+                        jump.add_case(_int(kind), block)
+                    builder.position_at_end(block)
+                    new, following = add(kind, i, old), builder.add(i, _int(abs(kind)))
+                    found.append((new, following, builder.block))
+                    builder.branch(after)
+                builder.position_at_end(after)
+                for r, value in enumerate(state):
+                    state[r] = builder.phi(value.type)
+                    for new, following, block in found:
+                        state[r].add_incoming([*new, following][r], block)
+            _end_rows(builder, sums[:rows], goals, width_, 1)
+            return context.get_dummy_value()
+
+        arguments = (sources, index, runs, index, index, index, panel, index, targets, index, index, index)
         return types.void(*arguments), codegen
 
     return tile
@@ -228,7 +324,7 @@ def outer_tile(rows, vectors, depthwise=False):
             _, slot_, begin_, end_, offset_, _, shift_, _, position_, fresh_ = values
             vector, lanes, itemsize = _vector_type(context, number)
             table = _array(context, builder, sig, values, 0)
-            table_width = _pointer_width(context, builder, sig, values, 0)
+            table_width = _row_length(context, builder, sig, values, 0)
             target_table = _array(context, builder, sig, values, 5)
             goal = builder.gep(_array(context, builder, sig, values, 7), [position_])
             count = rows * vectors
