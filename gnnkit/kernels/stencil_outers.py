@@ -81,8 +81,14 @@ def stencil_outer(
 def _add_part(part: PartArrays, x: NDArray[Any], y: NDArray[Any], groups: int, out: NDArray[Any]) -> None:
     loops = backend.loops("stencil_outers")
     _, inner, out_size = out.shape
-    if inner == 1 and groups == out_size == x.shape[1]:
-        found = _depthwise(loops, part, x, y, out)
+    if inner == 1 and groups > 1:
+        wide = x if groups == out_size else np.repeat(x, out_size // groups, axis=1)
+        found = _depthwise(loops, part, wide, y, out)
+    elif out_size == groups > 1:
+        alone = np.zeros((len(out), 1, x.shape[1]), x.dtype)
+        found = _depthwise(loops, part, x, np.repeat(y, inner, axis=1), alone)
+        if found:
+            out += alone.reshape(len(out), groups, inner).transpose(0, 2, 1)
     else:
         found = _dense(loops, part, x, y, groups, out)
     if not found:

@@ -63,8 +63,9 @@ def stencil_sum(
     Notes
     -----
     A receiver adds its edges in the order of parts, slots and channels, with fused multiply-adds where the machine has
-    them: the bits depend neither on the number of threads nor on the position of the receiver. An absent edge adds
-    nothing, whatever is not finite.
+    them (where each of several groups has one result: every channel alone first, then the channels in order). So the
+    bits depend neither on the number of threads nor on the position of the receiver. An absent edge adds nothing,
+    whatever is not finite.
 
     Examples
     --------
@@ -106,8 +107,12 @@ def _add_part(
 ) -> None:
     loops = backend.loops("stencil_sums")
     inner, out_size = weight.shape[1:]
-    if inner == 1 and groups == out_size == x.shape[1]:
-        done = _depthwise(loops, part, x, weight, fresh, out)
+    if inner == 1 and groups > 1:
+        # several results of each channel: as many copies of the channel, each with weights of its own
+        wide = x if groups == out_size else np.repeat(x, out_size // groups, axis=1)
+        done = _depthwise(loops, part, wide, weight, fresh, out)
+    elif out_size == groups > 1:
+        done = _depthwise_merged(loops, part, x, weight, fresh, out)
     else:
         done = _dense(loops, part, x, weight, groups, fresh, out)
     if not done:
@@ -168,6 +173,24 @@ def _depthwise(
         )  # fmt: skip
 
     _run_chunks(run, total, vectors, chunk_count(total, slots, 1, vectors * lanes), loops.RUN_ROWS)
+    return True
+
+
+def _depthwise_merged(
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], fresh: bool, out: NDArray[Any]
+) -> bool:
+    """The same where a group of channels has one result: every channel alone, then the sum of each group."""
+    offsets, inner, groups = weight.shape
+    shape = (len(out), groups, inner)
+    wide = np.empty(shape, x.dtype) if fresh else np.zeros(shape, x.dtype)
+    alone = np.ascontiguousarray(weight.transpose(0, 2, 1)).reshape(offsets, 1, groups * inner)
+    if not _depthwise(loops, part, x, alone, fresh, wide.reshape(len(out), -1)):
+        return False
+    for c in range(inner):
+        if fresh and c == 0:
+            out[:] = wide[:, :, 0]
+        else:
+            out += wide[:, :, c]
     return True
 
 
