@@ -4,6 +4,7 @@ from gnnkit.learn.checkpoint import Checkpoint as Checkpoint
 from gnnkit.learn.evaluation import evaluate as evaluate
 from gnnkit.learn.files import load_estimator as load_estimator
 from gnnkit.learn.history import History as History
+from gnnkit.learn.images import ImageClassifier as ImageClassifier
 from gnnkit.learn.loop import fit as fit
 from gnnkit.learn.metrics import METRICS as METRICS
 from gnnkit.learn.metrics import Metric as Metric
@@ -17,6 +18,7 @@ from gnnkit.learn.metrics import rmse as rmse
 from gnnkit.learn.metrics import roc_auc as roc_auc
 from gnnkit.learn.nodes import NodeClassifier as NodeClassifier
 from gnnkit.learn.nodes import NodeRegressor as NodeRegressor
+from gnnkit.learn.pixels import PixelClassifier as PixelClassifier
 from gnnkit.learn.presets import PRESETS as PRESETS
 from gnnkit.learn.presets import preset as preset
 from gnnkit.learn.propagation import LabelPropagation as LabelPropagation

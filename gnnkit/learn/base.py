@@ -30,6 +30,12 @@ def suggests_names(constructor: Constructor) -> Constructor:
     return checked  # type: ignore[return-value]
 
 
+def store_arguments(estimator: Estimator, arguments: dict[str, Any]) -> None:
+    """Store the arguments of a constructor, its ``locals()``, under their own names."""
+    for name in estimator._parameter_names():
+        setattr(estimator, name, arguments[name])
+
+
 class Estimator:
     """Base of all estimators: the constructor only stores its keyword arguments under their own names.
 
