@@ -78,13 +78,17 @@ _LAZY_NAMES = {
     "message_passing": "message",
     "message_program": "message",
     "fit": "learn",
+    "ImageClassifier": "learn",
     "NodeClassifier": "learn",
     "NodeRegressor": "learn",
+    "PixelClassifier": "learn",
 }
 
 if _typing.TYPE_CHECKING:
+    from gnnkit.learn import ImageClassifier as ImageClassifier
     from gnnkit.learn import NodeClassifier as NodeClassifier
     from gnnkit.learn import NodeRegressor as NodeRegressor
+    from gnnkit.learn import PixelClassifier as PixelClassifier
     from gnnkit.learn import fit as fit
     from gnnkit.message import agg as agg
     from gnnkit.message import message_passing as message_passing
