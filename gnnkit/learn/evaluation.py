@@ -5,6 +5,7 @@ May import nn and the floors below. The training loop and the estimators both re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,6 +91,8 @@ class Evaluator:
     def __init__(self, sets: dict[str, list[Task]], loss: Loss, metrics: Sequence[Metric]) -> None:
         self.sets, self.loss, self.metrics = sets, loss, metrics
         self._targets: dict[str, NDArray[Any]] = {}
+        uses = Counter(id(task.graph) for tasks in sets.values() for task in tasks)
+        self._shared = {key for key, count in uses.items() if count > 1}
 
     def __call__(self, model: Any) -> dict[str, float]:
         """The row ``{"val_loss": ..., "val_accuracy": ..., "test_loss": ...}``; the caller sets the mode."""
@@ -106,12 +109,12 @@ class Evaluator:
                     row[f"{name}_{metric.name}"] = metric(target, output)
         return row
 
-    @staticmethod
-    def _rows(model: Any, task: Task, outputs: dict[int, Any]) -> NDArray[Any]:
+    def _rows(self, model: Any, task: Task, outputs: dict[int, Any]) -> NDArray[Any]:
         key = id(task.graph)
-        if key not in outputs:
-            outputs[key] = model(task.graph)
-        output = as_array(_prediction(outputs[key], task))
+        result = outputs[key] if key in outputs else model(task.graph)
+        if key in self._shared:  # other outputs are not kept: a set of images has one for every batch
+            outputs[key] = result
+        output = as_array(_prediction(result, task))
         return output if task.rows is None else output[task.rows]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -188,7 +188,7 @@ def fit(
             while not finished:
                 epoch, start = len(history), time.perf_counter()
                 parts.mode(training=True)
-                train_loss = _train_epoch(model, batches.epoch(data_rng), loss_function, optim, clip_norm)
+                train_loss = _train_epoch(model, batches, data_rng, loss_function, optim, clip_norm, line, epoch)
                 row = {"train_loss": train_loss, "lr": float(optim.lr)}
                 _check_finite(train_loss, epoch, batches)
                 evaluated = (epoch + 1) % eval_every == 0 or epoch + 1 == epochs
@@ -223,9 +223,19 @@ def fit(
     return history
 
 
-def _train_epoch(model: Any, tasks: Any, loss: Loss, optim: Any, clip_norm: float | None) -> float:
+def _train_epoch(
+    model: Any,
+    batches: Epochs,
+    rng: np.random.Generator,
+    loss: Loss,
+    optim: Any,
+    clip_norm: float | None,
+    line: ProgressLine,
+    epoch: int,
+) -> float:
     total, rows = 0.0, 0
-    for task in tasks:
+    steps = len(batches) if line.enabled and isinstance(batches, Sized) else 0
+    for step, task in enumerate(batches.epoch(rng)):
         optim.zero_grad()
         value = _task_loss(model, task, loss)
         value.backward()
@@ -234,6 +244,8 @@ def _train_epoch(model: Any, tasks: Any, loss: Loss, optim: Any, clip_norm: floa
         optim.step()
         total += float(value.data) * len(task.counted)
         rows += len(task.counted)
+        if steps > 1:
+            line.update(epoch + (step + 1) / steps, {"train_loss": total / rows})
     return total / rows if rows else math.nan
 
 

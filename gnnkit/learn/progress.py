@@ -33,14 +33,14 @@ class ProgressLine:
         self._task: Any = None
         self._next = time.perf_counter() + 2 * _PERIOD if enabled is None else 0.0  # short runs draw nothing
 
-    def update(self, epoch: int, row: dict[str, float]) -> None:
-        """Tell the number of finished epochs and the latest numbers."""
+    def update(self, epoch: float, row: dict[str, float]) -> None:
+        """Tell the number of finished epochs (a fraction inside an epoch) and the latest numbers."""
         if not self.enabled or time.perf_counter() < self._next:
             return
         self._draw(epoch, row)
         self._next = time.perf_counter() + _PERIOD
 
-    def _draw(self, epoch: int, row: dict[str, float]) -> None:
+    def _draw(self, epoch: float, row: dict[str, float]) -> None:
         if self._bar is None:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

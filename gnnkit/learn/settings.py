@@ -14,7 +14,8 @@ import numpy as np
 
 from gnnkit.autodiff import as_array
 from gnnkit.errors import InvalidArgumentError
-from gnnkit.graph import Graph
+from gnnkit.graph import Graph, grid_topology
+from gnnkit.learn.image_batches import ImageBatches
 from gnnkit.learn.tasks import Fixed, GraphBatches, Task
 
 
@@ -67,6 +68,8 @@ def _digest(data: Any) -> str | None:
         for graph, target in zip(data.graphs, data.target):
             _add_graph(digest, graph)
             _add(digest, target)
+    elif isinstance(data, ImageBatches):
+        _add_images(digest, data)
     elif isinstance(data, list):
         seen: set[int] = set()
         for task in data:
@@ -94,6 +97,15 @@ def _add_graph(digest: Any, graph: Graph) -> None:
             stored = (value.indptr, value.indices, value.data) if hasattr(value, "indptr") else (as_array(value),)
             for array in stored:
                 _add(digest, array)
+
+
+def _add_images(digest: Any, batches: ImageBatches) -> None:
+    how = (batches.batch_size, batches.shuffle, batches.level, batches.augment is None)
+    digest.update(str(how).encode())
+    stack = batches.stack
+    topology = grid_topology(stack.grid, stack.stencil)
+    for array in (*topology.signature(), stack.rows, batches.images, batches.target):
+        _add(digest, array)
 
 
 def _add(digest: Any, array: Any) -> None:
