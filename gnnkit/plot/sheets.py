@@ -252,7 +252,7 @@ def _draw_hexagons(axis: Any, panel: Panel, origin: Any, rgba: NDArray[Any], zor
         cells = hexagons(panel.centres() + np.asarray(origin), 1.0)
         faces = rgba[panel.nodes]
         axis.add_collection(
-            PolyCollection(list(cells), facecolors=faces, edgecolors=faces, linewidths=0.2, zorder=zorder)
+            PolyCollection(list(cells), facecolors=faces, edgecolors=faces, linewidths=0.5, zorder=zorder)
         )
 
 

@@ -69,6 +69,46 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ],
         [],
     ),
+    "cnn_vs_mlp": (
+        ["--images", "64", "--epochs", "1"],
+        ["64 training digits, 1000 test digits", "MLP, untrained, linear classifier", "differ by 0e+00"],
+        ["cnn_vs_mlp.png"],
+    ),
+    "holes": (
+        ["--images", "64", "--epochs", "1"],
+        ["trained with 40% missing", "graph, partial conv", "array and mask"],
+        ["holes.png"],
+    ),
+    "image_sizes": (
+        ["--images", "64", "--epochs", "1"],
+        ["28 x 28 only", "all sizes", "has the same bits as the answer to it alone", "padded to the largest"],
+        ["image_sizes.png"],
+    ),
+    "blur_inpaint": (
+        ["--images", "32", "--epochs", "1"],
+        ["scipy's uniform filter by 1e-07", "Mean of known pixels   0.332", "Repeated blurring      0.231", "U-Net"],
+        ["blur_inpaint.png"],
+    ),
+    "segmentation": (
+        ["--images", "8", "--epochs", "1"],
+        ["8 canvases of 48 x 48", "perceptron per pixel", "U-Net without skips"],
+        ["segmentation.png"],
+    ),
+    "deep_residual_images": (
+        ["--deep", "10", "--epochs", "1"],
+        ["     8  plain", "    10  residual", "training loss"],
+        ["deep_residual_images.png"],
+    ),
+    "hexagons": (
+        ["--images", "64", "--epochs", "1"],
+        ['(border "wrap"): 0e+00 apart', "hexagonal  1,384 weights", "Turned by 60 degrees"],
+        ["hexagons.png"],
+    ),
+    "volume_table": (
+        [],
+        ["0         Conv2d             100  28 x 28 x 10", "1,473", "99,883,155,456", "[0 0 0 1 2]"],
+        ["volume_table.png"],
+    ),
     "citation_table": (
         ["--models", "sgc", "--datasets", "cora", "--seeds", "1", "--epochs", "3", "--jobs", "1"],
         ["| sgc | cora |", "Protocols"],
@@ -141,6 +181,19 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
     assert women["accuracy"] > 0.95 and women["together"] == 1.0
 
 
+def test_numbers_that_examples_on_images_claim(tmp_path: Path) -> None:
+    table = load("volume_table").main(["--out", str(tmp_path)])
+    assert table["parameters"] == 100 + 910 + 1473
+    assert (table["output height"], table["convolution"], table["dense"]) == (126, 2400, 99_883_155_456)
+    networks = load("cnn_vs_mlp").main(["--images", "300", "--epochs", "1", "--out", str(tmp_path)])
+    assert networks["CNN, untrained"][0] > networks["MLP, untrained"][0] + 0.02  # an untrained one
+    lattices = load("hexagons").main(["--images", "32", "--epochs", "1", "--out", str(tmp_path)])
+    assert lattices["shift, border wrap"] == 0 < lattices["shift, border zero"]
+    assert lattices["60 degrees, isotropic"] < 1e-14 < 0.1 < lattices["60 degrees, any weights"]
+    nets = load("deep_residual_images").main(["--epochs", "3", "--deep", "40", "--out", str(tmp_path)])
+    assert nets["residual", 40] > nets["plain", 40] + 0.2
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
@@ -151,6 +204,14 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
         ("own_layer", ["--epochs", "0"]),
         ("message_program", ["--heads", "0"]),
         ("deep_residual", ["--depths", "1"]),
+        ("cnn_vs_mlp", ["--images", "0"]),
+        ("holes", ["--missing", "1.5"]),
+        ("image_sizes", ["--epochs", "0"]),
+        ("blur_inpaint", ["--images", "0"]),
+        ("segmentation", ["--epochs", "0"]),
+        ("deep_residual_images", ["--deep", "3"]),
+        ("hexagons", ["--epochs", "0"]),
+        ("volume_table", ["--size", "3"]),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
