@@ -86,9 +86,8 @@ def random_flip(graph: Graph, *, axis: int | Sequence[int] = -1, probability: fl
     grid = _square(graph, "random_flip")
     check_share(probability, "probability")
     rng = np.random.default_rng(rng)
-    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
-    for each in axes:
-        if not -grid.ndim <= each < grid.ndim:
+    for each in _listed(axis):
+        if not isinstance(each, int | np.integer) or not -grid.ndim <= each < grid.ndim:
             raise InvalidArgumentError(
                 f"axis counts the axes of the grid, {-grid.ndim} to {grid.ndim - 1}. Got {each!r}. "
                 "Use -1 for left and right."
@@ -142,7 +141,7 @@ def random_shift(
     array([9., 1., 2.])
     """
     grid = _square(graph, "random_shift")
-    largest = [pixels] * grid.ndim if isinstance(pixels, int | np.integer) else list(pixels)
+    largest = [pixels] * grid.ndim if isinstance(pixels, int | np.integer) else _listed(pixels)
     if len(largest) != grid.ndim or any(not isinstance(n, int | np.integer) or n < 0 for n in largest):
         raise InvalidArgumentError(
             f"pixels is a whole number, at least 0, or one for each of the {grid.ndim} axes. Got {pixels!r}. "
@@ -169,6 +168,10 @@ def check_share(value: float, name: str) -> None:
     """Refuse what is no number in [0, 1]."""
     if not 0 <= value <= 1:
         raise InvalidArgumentError(f"{name} lies between 0 and 1. Got {value!r}. Pass for example {name}=0.5.")
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
 
 
 def _square(graph: Graph, name: str) -> Grid:
