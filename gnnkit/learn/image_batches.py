@@ -40,7 +40,8 @@ class PixelScale:
         first = None
         constant = np.ones(stack.channels, bool)
         for start in range(0, len(images), step):
-            pixels = as_floats(stack.pixels(images[start : start + step]), np.float64)
+            # in float32 first: uint8 and its share of 255 as floats are then learnt from as the same numbers
+            pixels = as_floats(stack.pixels(images[start : start + step]), stack.dtype).astype(np.float64)
             if not len(pixels):
                 continue
             first = pixels[0].copy() if first is None else first

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gnnkit import nn
-from gnnkit.errors import DTypeError, InvalidArgumentError, type_name, unknown_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, type_name, unknown_name
 from gnnkit.learn.image_stack import ImageStack
 
 ModelLike = str | nn.Module | Callable[[int, int], nn.Module]
@@ -16,6 +16,7 @@ _ARCHITECTURES: dict[str, dict[str, type[nn.Module]]] = {
     "images": {"cnn": nn.SmallCNN, "lenet": nn.LeNet, "resnet": nn.ResNet},
     "pixels": {"unet": nn.UNet},
 }
+_LEAST_SIDE = 12  # of LeNet: padded convolution, halved to 6, less 4, halved to 1
 _GIVEN = ("self", "in_channels", "classes", "rng", "dtype", "size", "ndim")  # not for the user to choose
 
 
@@ -74,6 +75,11 @@ def _named(name: str, kind: str, stack: ImageStack, classes: int, options: dict[
         if stack.size is None:
             raise InvalidArgumentError(
                 f"The model {name!r} needs images of one size. Got several. Use model='cnn', which takes any sizes."
+            )
+        if min(stack.size) < _LEAST_SIDE:
+            raise ShapeError(
+                f"The model {name!r} needs images of at least {_LEAST_SIDE} x {_LEAST_SIDE}: it halves them twice and "
+                f"cuts their edges. Got {' x '.join(map(str, stack.size))}. Use model='cnn', which takes any sizes."
             )
         given["size"] = stack.size
     return known[name](stack.channels, classes, **given, **options)

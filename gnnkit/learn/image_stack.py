@@ -131,6 +131,11 @@ class ImageStack:
         return int(self.rows.shape[1])
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of its pixels as floats: uint8 and booleans are float32."""
+        return self.rows.dtype if self.rows.dtype.kind == "f" else np.dtype(np.float32)
+
+    @property
     def size(self) -> tuple[int, ...] | None:
         """The size of all images, None where they differ."""
         return self.grid.size if self.grid.is_uniform else None
