@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from gnnkit.graph.grids.axes import AxisPart, forward_axes, reversed_axes
 from gnnkit.graph.grids.grid import Grid, Size
 from gnnkit.graph.grids.hexagonal import hexagonal_parts
+from gnnkit.graph.grids.recent import Recent
 from gnnkit.graph.grids.stencil import Stencil
 from gnnkit.graph.topology import frozen
 from gnnkit.kernels import StencilPart
@@ -35,9 +35,16 @@ def build_plan(senders: Grid, receivers: Grid, stencil: Stencil, *, reverse: boo
 
 
 # ------------------------------------------------------------------ one image
-@lru_cache(maxsize=128)
+_recent: Recent[Plan] = Recent(most=128, most_bytes=1 << 28)  # a mask needs the table of the whole image
+
+
 def image_parts(size: Size, stencil: Stencil, reverse: bool, table_bytes: int = TABLE_BYTES) -> Plan:
     """The plan for one image of this size; ``reverse``: of the edges turned round."""
+    key = size, stencil, reverse, table_bytes
+    return _recent.get(key, lambda: _image_parts(*key), lambda plan: sum(part.table.nbytes for part in plan))
+
+
+def _image_parts(size: Size, stencil: Stencil, reverse: bool, table_bytes: int) -> Plan:
     if stencil.lattice == "hexagonal":
         return hexagonal_parts(size, stencil, reverse, table_bytes)
     out = stencil.output_size(size)

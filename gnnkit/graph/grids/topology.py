@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from gnnkit.graph.grids.grid import Grid
 from gnnkit.graph.grids.hexagonal import check_hexagonal
 from gnnkit.graph.grids.masks import receiver_mask
 from gnnkit.graph.grids.parts import Plan, build_plan
+from gnnkit.graph.grids.recent import Recent
 from gnnkit.graph.grids.stencil import Stencil
 from gnnkit.graph.topology import Topology, frozen
 
@@ -308,19 +308,23 @@ def grid_topology(sender_grid: Grid, stencil: Stencil, receiver_grid: Grid | Non
     True
     """
     _check_kinds(sender_grid, stencil, receiver_grid)
-    if sender_grid.mask is None and (receiver_grid is None or receiver_grid.mask is None):
-        return _interned(sender_grid, stencil, receiver_grid)
-    return _interned_masked(sender_grid, stencil, receiver_grid)
+    key = sender_grid, stencil, receiver_grid
+    return _recent.get(key, lambda: GridTopology(*key), _plan_bytes)
 
 
-@lru_cache(maxsize=256)
-def _interned(sender_grid: Grid, stencil: Stencil, receiver_grid: Grid | None) -> GridTopology:
-    return GridTopology(sender_grid, stencil, receiver_grid)
+# Training on masks or sizes that never come again must not fill the memory with their plans.
+_recent: Recent[GridTopology] = Recent(most=256, most_bytes=1 << 29)
 
 
-@lru_cache(maxsize=64)  # fewer: the plan of a masked batch is as large as its grid
-def _interned_masked(sender_grid: Grid, stencil: Stencil, receiver_grid: Grid | None) -> GridTopology:
-    return GridTopology(sender_grid, stencil, receiver_grid)
+def _plan_bytes(topology: GridTopology) -> int:
+    """About how many bytes the plans of a topology and of its transpose weigh: as much as a table of every edge.
+
+    Images of one size without a mask share the small plan of one image.
+    """
+    grid = topology.sender_grid
+    if grid.is_uniform and grid.mask is None and topology.receiver_grid.mask is None:
+        return 0
+    return 8 * topology.num_offsets * max(topology.num_senders, topology.num_receivers)
 
 
 def make_topology(senders: Grid, stencil: Stencil, receivers: Grid, transposed: bool) -> GridTopology:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from gnnkit.errors import InvalidGraphError
 from gnnkit.graph import Grid, Topology
+from gnnkit.graph.grids.recent import Recent
 
 Edges = tuple[np.ndarray, np.ndarray, np.ndarray]  # receivers (fine cells, ascending), senders (coarse cells), weights
 
@@ -104,8 +105,15 @@ def _all_images(coarse: Grid, fine: Grid, scale: tuple[int, ...], mode: str) -> 
     )
 
 
-@lru_cache(maxsize=64)
+_recent: Recent[Edges] = Recent(most=64, most_bytes=1 << 26)
+
+
 def _one_image(coarse: tuple[int, ...], fine: tuple[int, ...], scale: tuple[int, ...], mode: str) -> Edges:
+    key = coarse, fine, scale, mode
+    return _recent.get(key, lambda: _edges_of_image(*key), lambda edges: sum(array.nbytes for array in edges))
+
+
+def _edges_of_image(coarse: tuple[int, ...], fine: tuple[int, ...], scale: tuple[int, ...], mode: str) -> Edges:
     axes = [_along_axis(*sizes, mode) for sizes in zip(coarse, fine, scale)]
     taps, weights = reduce(_product, [(taps, weights, small) for (taps, weights), small in zip(axes, coarse)])[:2]
     row, column = np.nonzero(weights)
