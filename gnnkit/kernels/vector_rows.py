@@ -5,6 +5,7 @@ Use all of this through :mod:`gnnkit.kernels.vectors`, which says what a Vec is.
 
 from __future__ import annotations
 
+import math
 import operator
 
 from llvmlite import ir
@@ -250,6 +251,28 @@ def total(typingctx, value, n):
                 for part in (range(count), range(count, 2 * count))
             ]
             rest = builder.fadd(*halves)
+        return builder.extract_element(rest, ir.Constant(INT32, 0))
+
+    return value.dtype(value, types.int64), codegen
+
+
+@intrinsic
+def highest(typingctx, value, n):
+    """Largest of the first n lanes; NaN if one of them is."""
+    if not isinstance(value, Vec):
+        _refuse(f"The largest of lanes needs a Vec; got {value}.")
+
+    def codegen(context, builder, sig, values):
+        vector, count = values[0].type, value.lanes
+        nothing = ir.Constant(vector, [-math.inf] * count)
+        rest = builder.select(first_lanes(builder, values[1], vector), values[0], nothing)
+        while count > 1:
+            count //= 2
+            low, high = (
+                Lanes(builder, builder.shuffle_vector(rest, rest, ir.Constant(ir.VectorType(INT32, count), list(part))))
+                for part in (range(count), range(count, 2 * count))
+            )
+            rest = vector_math.larger(low, high).value
         return builder.extract_element(rest, ir.Constant(INT32, 0))
 
     return value.dtype(value, types.int64), codegen

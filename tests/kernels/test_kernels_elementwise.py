@@ -173,3 +173,16 @@ def test_blockwise_ufunc_leaves_subclasses_to_numpy(threads):
     masked = np.ma.masked_array(a, mask=np.eye(600, dtype=bool))
     assert type(K.blockwise(np.add, a, a.view(np.matrix))) is np.matrix
     assert K.blockwise(np.add, a, masked).mask.sum() == 600
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("width", [1, 3, 8, 16, 21])
+def test_copy_columns(dtype, width, rng, threads):
+    source = rng.normal(size=(300_000 // width, width + 7)).astype(dtype)
+    expected = np.zeros((len(source), width + 2), dtype)
+    expected[:, 1:-1] = source[:, 5 : 5 + width]
+    for count in (1, 2):
+        threads(count)
+        out = np.zeros_like(expected)
+        K.copy_columns(source, 5, width, out, 1)
+        np.testing.assert_array_equal(out, expected)

@@ -138,6 +138,7 @@ def first_numbers(x, n, out, best, sums):
     v.keep_larger(best, 0, 0, n, value)
     v.put(sums, 0, 0, v.total(value / value, n))
     v.put(sums, 0, 1, v.total(value + 1.0, v.lanes(x)))
+    v.put(sums, 0, 2, v.highest(-value, n))  # the zeros behind the first n are larger
 
 
 def accuracy_grid(dtype, size):
@@ -251,17 +252,29 @@ def test_a_result_does_not_depend_on_its_lane(dtype):
 def test_the_sum_of_lanes_is_folded_in_halves(dtype):
     x = np.full((1, v_lanes(np.ones((1, 1), dtype))), 0.1, dtype)
     x[0, 0] = 1e6
-    sums, rest = np.zeros((1, 2), dtype), x[0] + dtype(1)
+    sums, rest = np.zeros((1, 3), dtype), x[0] + dtype(1)
     first_numbers(x, x.size, np.zeros_like(x), np.zeros_like(x), sums)
     while rest.size > 1:
         rest = rest[: rest.size // 2] + rest[rest.size // 2 :]
     assert sums[0, 1] == rest[0]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_highest_of_lanes(dtype):
+    lanes = v_lanes(np.ones((1, 1), dtype))
+    sums = np.zeros((1, 3), dtype)
+    for place in range(lanes):
+        x = np.ones((1, lanes), dtype)
+        for value in (-3.0, np.nan):
+            x[0, place] = value
+            first_numbers(x, lanes, np.zeros_like(x), np.zeros_like(x), sums)
+            np.testing.assert_array_equal(sums[0, 2], np.max(-x))
+
+
 def test_what_cannot_be_a_vector_is_refused_when_compiling():
     from numba.core.errors import TypingError
 
-    sums = np.zeros((1, 2))
+    sums = np.zeros((1, 3))
     for wrong in (np.zeros((2, 4), np.int64), np.zeros((2, 4), order="F")):
         with pytest.raises(TypingError, match="Vectors"):
             first_numbers(wrong, 1, np.zeros((2, 4)), np.zeros((2, 4)), sums)
@@ -296,7 +309,7 @@ def check_tails(dtype):
             x[:], out[:], best[:] = -7, -9, 1.5
             x[part] = np.arange(1, n + 1)
             best[part][n // 2] = np.nan
-            sums = np.zeros((1, 2), dtype)
+            sums = np.zeros((1, 3), dtype)
             first_numbers(x[part][None], n, out[part][None], best[part][None], sums)
             expected = np.full_like(out, -9)
             expected[part] = 3 * np.arange(1, n + 1)
@@ -305,7 +318,7 @@ def check_tails(dtype):
             expected[part] = np.maximum(np.arange(1, n + 1), 1.5)
             expected[part][n // 2] = np.nan
             np.testing.assert_array_equal(best, expected)
-            assert sums.tolist() == [[n, n * (n + 1) / 2 + lanes]]
+            assert sums.tolist() == [[n, n * (n + 1) / 2 + lanes, -1]]
 
 
 def main():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gnnkit.message.program.edges import scattered_leaves, write_gathering, write_loop_of_edges
 from gnnkit.message.program.layout import Layout, Unfit
 from gnnkit.message.program.loops import write_fold, write_map
 from gnnkit.message.program.plan import Sweep, operands
@@ -42,12 +43,14 @@ class Kernel:
     dimensions: list[int]  # lengths of the dimensions
     numbers: list[float]  # constants, so that another one needs no other kernel
     needs_order: bool  # whether it is given the edge behind every position of the transpose
+    parts: int  # how often it is called, for one index of the outer axis at a time
+    parted: set[Symbol]  # values with that axis
 
 
-def generate(sweep: Sweep, name: str) -> Kernel:
-    """Write the kernel of a sweep; raises Unfit where there is none."""
+def generate(sweep: Sweep, name: str, *, in_parts: bool = False) -> Kernel:
+    """Write the kernel of a sweep, or of one part of its features; raises Unfit where there is none."""
     _check(sweep)
-    layout = Layout(sweep)
+    layout = Layout(sweep, in_parts=in_parts)
     found = schedule(sweep, layout)
     writer = Writer(sweep, layout)
     leaves = [x for x in sweep.leaves if x.op != "number"]
@@ -62,13 +65,18 @@ def generate(sweep: Sweep, name: str) -> Kernel:
     writer.edge = "simd.position(order, k)" if needs_order else "k"
     writer.packed = _narrow(leaves, writer)
     leaves = [x for x in leaves if x not in set(writer.packed)]
+    scattered = scattered_leaves(writer, [*found.maps, *found.folds])
+    writer.gathered = {x: f"g{i}" for i, x in enumerate(scattered)}
     _write_kernel(writer, name, found, leaves)
     about = f"one sweep over the edges, by {'senders' if sweep.side == 'src' else 'receivers'}"
+    about += ", for one part of the features" if in_parts else ""
     if sweep.level != "edge":
         about = f"one pass over {ROWS[sweep.level]}; its edges are their rows"
     source = HEADER.format(about=about, block=BLOCK) + "\n\n" + "\n".join(writer.lines) + "\n"
-    dimensions = [layout.sizes[i] for i in range(len(layout.sizes))]
-    return Kernel(name, source, leaves, writer.packed, list(sweep.sinks), dimensions, writer.numbers, needs_order)
+    return Kernel(
+        name, source, leaves, writer.packed, list(sweep.sinks), list(layout.sizes.values()), writer.numbers,
+        needs_order, layout.parts, layout.parted,
+    )  # fmt: skip
 
 
 def _check(sweep: Sweep) -> None:
@@ -99,10 +107,11 @@ def _narrow(leaves: list[Symbol], writer: Writer) -> list[Symbol]:
 
 def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbol]) -> None:
     w, layout, sinks = writer.write, writer.layout, writer.sweep.sinks
-    dims = [f"d{i}" for i in range(len(layout.sizes))]
+    dims = [f"d{i}" for i in layout.sizes]
     outs = [writer.outs[s] for s in sinks]
     read = [*(writer.names[x] for x in leaves), *(["packed"] if writer.packed else [])]
     dims += [f"number{i}" for i in range(len(writer.numbers))]
+    dims += ["part"] if layout.parted else []
     arguments = ["start", "stop", "indptr", "other", "order", "ahead", *dims, *read, *outs]
     w(0, "@jit")
     w(0, f"def {name}({', '.join(arguments)}):")
@@ -111,7 +120,11 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     for x, buffer in writer.buffers.items():
         space = layout.spaces[x]
         width = f"(d{space[0]} + lanes - 1) // lanes * lanes" if len(space) == 1 else volume(space)  # whole vectors
-        w(1, f"{buffer} = np.empty((BLOCK, {width}), like.dtype)")
+        w(1, f"{buffer} = np.empty(({f'BLOCK, {width}' if space else '1, BLOCK'}), like.dtype)")
+    for buffer in writer.gathered.values():
+        w(1, f"{buffer} = np.empty((1, BLOCK), like.dtype)")
+    if writer.edge != "k" and any(loop.sinks and not loop.space for loop in found.maps):
+        w(1, "scattered = np.empty((1, lanes), like.dtype)")
     w(1, "last = len(other) - 1")
     for x, before in zip(writer.packed, [None, *writer.packed]):
         begin = "0" if before is None else f"at_{writer.names[before]} + {volume(layout.spaces[before])}"
@@ -122,10 +135,18 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
             _fill(writer, sink, "0.0" if sink.info[0] == "sum" else "-inf", 2)
     w(2, "for first in range(indptr[i], indptr[i + 1], BLOCK):")
     w(3, "count = min(BLOCK, indptr[i + 1] - first)")
+    write_gathering(writer)
+    lanes_fold = next((loop for loop in found.folds if not loop.space), None)
     for loop in found.maps:
-        write_map(writer, loop)
+        if loop.space:
+            write_map(writer, loop)
+        else:  # all that the fold reads is there when the last map runs
+            write_loop_of_edges(writer, loop, lanes_fold if loop is found.maps[-1] else None)
+    if lanes_fold is not None and (not found.maps or found.maps[-1].space):
+        write_loop_of_edges(writer, None, lanes_fold)
     for loop in found.folds:
-        write_fold(writer, loop)
+        if loop.space:
+            write_fold(writer, loop)
     for sink in sinks:
         if sink.op == "aggregate" and sink.info[0] == "max":
             w(2, "if indptr[i] == indptr[i + 1]:")
@@ -133,7 +154,11 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
 
 
 def _fill(writer: Writer, sink: Symbol, value: str, depth: int) -> None:
-    columns = volume(writer.layout.spaces[operands(sink)[0]])
+    (x,), target = operands(sink), writer.outs[sink]
+    begin, columns = writer.begin(x), volume(writer.layout.spaces[x])
+    if not writer.layout.spaces[x]:
+        writer.write(depth, f"v.put({target}, i, {begin}0, v.lane(v.constant(like, {value})))")
+        return
     writer.write(depth, f"for c in range(0, {columns}, lanes):")
-    target = writer.outs[sink]
-    writer.write(depth + 1, f"v.store({target}, i, c, min(lanes, {columns} - c), v.constant(like, {value}))")
+    place = f"{begin}c, min(lanes, {columns} - c)"
+    writer.write(depth + 1, f"v.store({target}, i, {place}, v.constant(like, {value}))")

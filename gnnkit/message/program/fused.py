@@ -21,6 +21,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.kernels import backend
+from gnnkit.kernels.arrays import CACHE_LINE
 from gnnkit.message.program.codegen import BLOCK, Kernel, generate
 from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import Sweep
@@ -32,19 +33,39 @@ from gnnkit.message.program.symbols import Symbol
 SMALL = 1 << 15
 # With features larger than this (a typical second-level cache) the rows to come are fetched ahead of their use.
 PREFETCH_BYTES = 1 << 20
-PREFETCH_EDGES = 24
+# So many cache lines ahead, about what the processor can wait for at once; of short rows more are not worth it.
+PREFETCH_LINES, PREFETCH_LEAST = 72, 128
+# Rows found by index of more bytes than this (which the third-level cache hardly holds) are swept part by part, head by
+# head, if a part takes less than twice as much: each part is copied first, into memory that stays in that cache.
+PART_BYTES = 1 << 24
 
 
 def kernel_of(sweep: Sweep) -> Kernel | Unfit:
     """The generated kernel of a sweep, or why there is none; kept with the sweep."""
-    found = sweep.kernel
-    if found is None:
-        try:
-            found = generate(sweep, "sweep")
-        except Unfit as reason:
-            found = reason
-        sweep.kernel = found
+    if sweep.kernel is None:
+        sweep.kernel = _generated(sweep)
+    return sweep.kernel
+
+
+def kernel_for(sweep: Sweep, setting: Setting) -> Kernel | Unfit:
+    """The kernel that runs: where the rows it finds by index are far too many for a cache, that of a part of them."""
+    width = max((x.size for x in sweep.leaves if x.level == sweep.other), default=0) * setting.dtype.itemsize
+    count = setting.count(sweep.other) if sweep.other else 0
+    if count * width <= PART_BYTES:
+        return kernel_of(sweep)
+    if sweep.kernel_of_part is None:
+        sweep.kernel_of_part = _generated(sweep, in_parts=True)
+    found = sweep.kernel_of_part
+    if isinstance(found, Unfit) or width // found.parts < CACHE_LINE or count * width // found.parts > 2 * PART_BYTES:
+        return kernel_of(sweep)
     return found
+
+
+def _generated(sweep: Sweep, *, in_parts: bool = False) -> Kernel | Unfit:
+    try:
+        return generate(sweep, "sweep", in_parts=in_parts)
+    except Unfit as reason:
+        return reason.with_traceback(None)  # it is kept: the frames of a traceback would keep the arrays of this run
 
 
 def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
@@ -57,37 +78,55 @@ def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
 
 def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """Compute the sinks of a sweep from the values of its leaves."""
-    kernel = kernel_of(sweep)
+    kernel = kernel_for(sweep, setting)
     assert isinstance(kernel, Kernel)
     topology = setting.topology if sweep.side != "src" else setting.topology.transpose()
     indptr = topology.indptr if sweep.level == "edge" else _blocks_of_rows(setting.count(sweep.level))
     order = setting.topology.transpose_permutation if kernel.needs_order else indptr
-    leaves = [_rows(values[x], x, setting) for x in kernel.leaves]
     out = {s: K.empty((setting.count(s.level), *s.shape), setting.dtype) for s in kernel.sinks}
     outs = [array.reshape(len(array), s.size) for s, array in out.items()]
     if all(array.size == 0 for array in outs):
         return out
-    if kernel.packed:
-        leaves.append(_side_by_side([_rows(values[x], x, setting) for x in kernel.packed], setting))
-    gathered = max((x.nbytes for x, s in zip(leaves, kernel.leaves) if s.level in ("src", "dst")), default=0)
-    ahead = PREFETCH_EDGES if gathered > PREFETCH_BYTES else 0
-    args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
-    width = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks))
-    K.parallel_rows(compiled(kernel.source, kernel.name), len(indptr) - 1, args, indptr=indptr, width=width)
+    leaves, copies = _matrices(sweep, kernel, values, setting)
+    row = max((x.shape[1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.other), default=0)
+    is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
+    ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
+    work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks)) // kernel.parts
+    run = compiled(kernel.source, kernel.name)
+    for part in range(kernel.parts):
+        for whole, step, target, place, width in copies:
+            K.copy_columns(whole, part * step, width, target, place)
+        parts = (part,) if kernel.parted else ()
+        args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *kernel.numbers, *parts, *leaves, *outs)
+        K.parallel_rows(run, len(indptr) - 1, args, indptr=indptr, width=work)
     return out
 
 
-def _side_by_side(parts: list[np.ndarray], setting: Setting) -> np.ndarray:
-    """Narrow matrices as one, whose rows take as few cache lines as they can."""
-    width = sum(part.shape[1] for part in parts)
-    stride = 1 << max(width - 1, 0).bit_length()
-    matrix = K.empty((len(parts[0]), stride), setting.dtype)
-    start = 0
-    for part in parts:
-        matrix[:, start : start + part.shape[1]] = part
-        start += part.shape[1]
-    matrix.flags.writeable = False
-    return matrix
+# (matrix, columns to go on after every part, where they go: matrix and column, how many)
+Copies = list[tuple[np.ndarray, int, np.ndarray, int, int]]
+
+
+def _matrices(
+    sweep: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], setting: Setting
+) -> tuple[list[np.ndarray], Copies]:
+    """What a kernel reads, and what is to be copied there before every part: rows that are found by index."""
+    leaves: list[np.ndarray] = []
+    copies: Copies = []
+    for x in kernel.leaves:
+        rows = _rows(values[x], x, setting)
+        if x in kernel.parted and x.level == sweep.other:
+            width = x.size // kernel.parts
+            whole, rows = rows, K.empty((len(rows), width), setting.dtype)
+            copies.append((whole, width, rows, 0, width))
+        leaves.append(_frozen(rows))
+    if kernel.packed:  # narrow matrices as one, whose rows take as few cache lines as they can
+        widths = [x.size // (kernel.parts if x in kernel.parted else 1) for x in kernel.packed]
+        side_by_side = K.empty((setting.count(sweep.other), 1 << (sum(widths) - 1).bit_length()), setting.dtype)
+        for i, (x, width) in enumerate(zip(kernel.packed, widths)):
+            step = width if x in kernel.parted else 0
+            copies.append((_rows(values[x], x, setting), step, side_by_side, sum(widths[:i]), width))
+        leaves.append(_frozen(side_by_side))
+    return leaves, copies
 
 
 def _blocks_of_rows(count: int) -> np.ndarray:
@@ -100,7 +139,10 @@ def _rows(value: Any, x: Symbol, setting: Setting) -> np.ndarray:
     array = np.asarray(value)
     if x.level == "const":
         array = array.reshape(1, x.size)
-    array = np.ascontiguousarray(array, dtype=setting.dtype).reshape(len(array), x.size)
+    return np.ascontiguousarray(array, dtype=setting.dtype).reshape(len(array), x.size)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False  # one numba type, whoever owns the array
     return view

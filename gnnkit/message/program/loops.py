@@ -9,7 +9,7 @@ from gnnkit.message.program.layout import Space
 from gnnkit.message.program.plan import operands
 from gnnkit.message.program.schedule import Loop
 from gnnkit.message.program.symbols import BOOL, Symbol
-from gnnkit.message.program.writing import Reader, Writer, count_of, expression, far_leaves, position, vector
+from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, position, vector
 
 # --- loops over features ----------------------------------------------------------------------------------------------
 
@@ -22,11 +22,9 @@ def _open_columns(writer: Writer, space: Space, depth: int, between: tuple[str, 
         depth += 1
         for line in between:
             w(depth, line)
-    if space:
-        w(depth, f"for c in range(0, d{space[-1]}, lanes):")
-        w(depth + 1, f"n = min(lanes, d{space[-1]} - c)")
-        depth += 1
-    return depth
+    w(depth, f"for c in range(0, d{space[-1]}, lanes):")
+    w(depth + 1, f"n = min(lanes, d{space[-1]} - c)")
+    return depth + 1
 
 
 def _open_edges(writer: Writer, loop: Loop, depth: int) -> int:
@@ -46,8 +44,7 @@ def write_map(writer: Writer, loop: Loop) -> None:
     """From edge to edge: fill buffers, sum over features, write outputs per edge."""
     w, space = writer.write, loop.space
     sums = [x for x in loop.items if x.op == "feature_sum"]
-    depth = _open_edges(writer, loop, 3)
-    outside = depth
+    depth = outside = _open_edges(writer, loop, 3)
     for x in sums:
         _start_sum(writer, x, space, depth)
     by_row = [x for x in sums if len(space) == 2 and writer.layout.spaces[x] == space[:1]]
@@ -64,31 +61,27 @@ def write_map(writer: Writer, loop: Loop) -> None:
             value = f"v.number({writer.names[x]}, like)" if x.kind == BOOL else writer.names[x]
             _keep(writer, x, space, value, depth)
     for sink in loop.sinks:
-        place_ = f"{writer.outs[sink]}, {writer.edge}, {position(space, space)}, {count_of(space)}"
+        place = f"{writer.outs[sink]}, {writer.edge}, {position(space, space)}, n"
         value = reader.read(writer.layout.value(sink))
         value = f"v.number({value}, like)" if sink.kind == BOOL else vector(value, sink)
-        w(depth, f"v.store({place_}, {value})")
+        w(depth, f"v.store({place}, {value})")
     for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
         _end_sum(writer, x, space, outside)
 
 
 def _keep(writer: Writer, x: Symbol, space: Space, value: str, depth: int) -> None:
     """Put a value into its buffer: whole vectors, which are quicker to read back than parts of them."""
-    buffer = writer.buffers[x]
-    if not space:
-        writer.write(depth, f"v.put({buffer}, b, 0, v.lane({value}))")
-    else:
-        count = "lanes" if len(space) == 1 else "n"
-        writer.write(depth, f"v.store({buffer}, b, {position(space, space)}, {count}, {value})")
+    count = "lanes" if len(space) == 1 else "n"
+    writer.write(depth, f"v.store({writer.buffers[x]}, b, {position(space, space)}, {count}, {value})")
 
 
 def write_fold(writer: Writer, loop: Loop) -> None:
     """From column to column: the sum or maximum over the edges stays in a register."""
     w, space = writer.write, loop.space
     depth = _open_columns(writer, space, 3)
-    place = f"{position(space, space)}, {count_of(space)}"
+    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}, n" for sink in loop.sinks}
     for sink in loop.sinks:
-        w(depth, f"{_fold_name(sink, writer)} = v.load({writer.outs[sink]}, i, {place})")
+        w(depth, f"{_fold_name(sink, writer)} = v.load({writer.outs[sink]}, i, {at[sink]})")
     inside = _open_edges(writer, loop, depth)
     reader = Reader(writer, loop, inside)
     for x in loop.items:
@@ -99,7 +92,7 @@ def write_fold(writer: Writer, loop: Loop) -> None:
         value = reader.read(writer.layout.value(operands(sink)[0]))
         w(inside, f"{name} = {name} + {value}" if sink.info[0] == "sum" else f"{name} = v.maximum({name}, {value})")
     for sink in loop.sinks:
-        w(depth, f"v.store({writer.outs[sink]}, i, {place}, {_fold_name(sink, writer)})")
+        w(depth, f"v.store({writer.outs[sink]}, i, {at[sink]}, {_fold_name(sink, writer)})")
 
 
 def _fold_name(sink: Symbol, writer: Writer) -> str:
@@ -125,7 +118,7 @@ def _start_sum(writer: Writer, x: Symbol, space: Space, depth: int) -> None:
     if _by_column(x, space, writer):
         writer.write(depth, f"for c in range(0, d{left[0]}, lanes):")
         writer.write(depth + 1, f"v.store({writer.buffers[x]}, b, c, min(lanes, d{left[0]} - c), v.zeros(like))")
-    elif not left and space:
+    elif not left:
         writer.write(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
 
 
@@ -145,5 +138,5 @@ def _end_sum(writer: Writer, x: Symbol, space: Space, depth: int) -> None:
     left = writer.layout.spaces[x]
     if left == space or _by_column(x, space, writer):
         return
-    place, at = ("a", depth + 1) if left else ("0", depth)
-    writer.write(at, f"v.put({writer.buffers[x]}, b, {place}, v.total({_sum_name(x, writer)}, lanes))")
+    place, at = ("b, a", depth + 1) if left else ("0, b", depth)
+    writer.write(at, f"v.put({writer.buffers[x]}, {place}, v.total({_sum_name(x, writer)}, lanes))")

@@ -24,12 +24,18 @@ class Sweep:
     inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
     leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
     kernel: Any = None  # what is generated for it, once it has been asked for
+    kernel_of_part: Any = None  # the same for one index of the outer feature axis
     resolved: Any = None  # which of its sums need no sweep, once that has been asked for
 
     @property
     def level(self) -> str:
         """What it passes over: the edges, or the rows of a level."""
         return self.side.removeprefix("rows of ") if self.side.startswith("rows of ") else "edge"
+
+    @property
+    def other(self) -> str:
+        """The level at the other end of its edges, whose rows it finds by index; none for passes over rows."""
+        return {"dst": "src", "src": "dst"}.get(self.side, "")
 
     def settle(self) -> Sweep:
         """Fill in what the sinks are computed from."""

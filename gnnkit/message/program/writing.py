@@ -40,10 +40,39 @@ class Writer:
     packed: list[Symbol] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
     fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
+    gathered: dict[Symbol, str] = field(default_factory=dict)  # buffers of leaves that a loop over edges reads
     lines: list[str] = field(default_factory=list)
 
     def write(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
+
+    def begin(self, x: Symbol) -> str:
+        """Where the part that a kernel works on begins in a row of all parts: text to put before a position."""
+        if x not in self.layout.parted:
+            return ""
+        space = self.layout.spaces[x]
+        return f"part * {volume(space)} + " if space else "part + "
+
+    def place(self, x: Symbol) -> tuple[str, str, str]:
+        """Matrix and row that a value is read from, and where its numbers begin there (before a position)."""
+        if x in self.buffers:
+            return self.buffers[x], "b", ""
+        name, side = self.names[x], self.sweep.side
+        if x.level == "const":
+            return name, "0", self.begin(x)
+        if x in set(self.packed):  # == of symbols is a symbol
+            return "packed", "j", f"at_{name} + "
+        if x.level == self.sweep.level:
+            return name, self.edge, ""
+        own = (x.level == "src") == (side == "src")
+        return (name, "i", self.begin(x)) if own else (name, "j", "")  # rows of the other end are copied, part by part
+
+    def leaves_of(self, loop: Loop) -> list[Symbol]:
+        """What a loop reads that is not computed in the kernel."""
+        read = [a for x in loop.items for a in self.layout.reads(x)]
+        read += [self.layout.value(operands(s)[0]) for s in loop.sinks]
+        leaves = set(self.sweep.leaves)
+        return list(dict.fromkeys(a for a in read if a in leaves and a.op != "number"))
 
 
 def leaf_name(x: Symbol, writer: Writer) -> str:
@@ -82,18 +111,12 @@ def position(of: Space, within: Space) -> str:
     return "a" if of[0] == within[0] and len(within) == 2 else "c"
 
 
-def count_of(space: Space) -> str:
-    return "n" if space else "1"
-
-
 def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
     """The leaves of the nodes at the other end of the edges that a loop reads."""
     if writer.sweep.level != "edge":
         return set()
-    layout = writer.layout
-    read = [a for x in loop.items for a in layout.reads(x)] + [layout.value(operands(s)[0]) for s in loop.sinks]
     far = "src" if writer.sweep.side == "dst" else "dst"
-    return {a for a in read if a.level == far}
+    return {a for a in writer.leaves_of(loop) if a.level == far}
 
 
 class Reader:
@@ -102,20 +125,19 @@ class Reader:
     def __init__(self, writer: Writer, loop: Loop, depth: int) -> None:
         self.writer, self.loop, self.depth = writer, loop, depth
         self.known: dict[Symbol, str] = {}
-        self.packed = set(writer.packed)
 
     def read(self, x: Symbol) -> str:
         if x in self.known:
             return self.known[x]
         if x.op == "number":
             return self.writer.names[x]
-        matrix, row = self._place(x)
+        matrix, row, begin = self.writer.place(x)
         of, within = self.writer.layout.spaces[x], self.loop.space
         if not set(of) <= set(within):
             raise Unfit("a value that is broadcast along an axis it does not have")
-        place = position(of, within)
-        if x in self.packed:
-            place = f"at_{self.writer.names[x]} + {place}"
+        place = begin + position(of, within)
+        if x in self.writer.buffers and not of:  # one number per edge: the edges of a block lie side by side
+            row, place = "0", "b"
         if of and of[-1] == within[-1]:
             whole = x in self.writer.buffers and len(of) == 1
             text = f"v.load({matrix}, {row}, {place}, {'lanes' if whole else 'n'})"
@@ -128,18 +150,6 @@ class Reader:
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
         return name
-
-    def _place(self, x: Symbol) -> tuple[str, str]:
-        if x in self.writer.buffers:
-            return self.writer.buffers[x], "b"
-        name = self.writer.names[x]
-        if x.level == "const":
-            return name, "0"
-        if x in self.packed:
-            return "packed", "j"
-        if x.level == self.writer.sweep.level:
-            return name, self.writer.edge
-        return name, "i" if (x.level == "src") == (self.writer.sweep.side == "src") else "j"
 
 
 def expression(x: Symbol, reader: Reader) -> str:

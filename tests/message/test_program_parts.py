@@ -1,0 +1,134 @@
+"""Sweeps head by head: the same numbers as in one sweep, the same bits for any threads, and no memory left behind."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import gnnkit as gk
+from gnnkit import kernels as K
+from gnnkit.kernels import parallel
+from gnnkit.message import agg, message_program
+from gnnkit.message.program import fused
+
+NUM_NODES, HEADS, CHANNELS = 240, 4, 17
+
+
+@message_program
+def attention(src, dst):
+    score = gk.leaky_relu(src.left + dst.right, 0.2)
+    return agg.sum(agg.softmax(score)[:, None] * src.h)
+
+
+@message_program
+def dynamic(src, dst, params):
+    """Scores are sums over the channels of each head; a hidden bias of one number, one of channels, one of heads."""
+    hidden = np.tanh(src.h + dst.h * params.scale + params.channel)
+    score = (hidden * params.head[:, None]).sum(-1)
+    return agg.max(score)[:, None] + agg.sum(np.exp(score - agg.max(score))[:, None] * src.h) * dst.right[:, None]
+
+
+@message_program
+def over_heads(src, dst):
+    """The heads have to do with each other: their sum weighs every row."""
+    return agg.sum(np.tanh((src.left * dst.right).sum(-1)) * src.h)
+
+
+@message_program
+def per_edge(src, dst, edge):
+    return agg.sum((src.left * dst.right * edge.keep)[:, None] * src.h)
+
+
+READS = {
+    attention: {"src": ("h", "left"), "dst": ("right",)},
+    dynamic: {"src": ("h",), "dst": ("h", "right"), "params": ("scale", "channel", "head")},
+    over_heads: {"src": ("h", "left"), "dst": ("right",)},
+    per_edge: {"src": ("h", "left"), "dst": ("right",), "edge": ("keep",)},
+}
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Set the number of threads inside a test, and let small work use them; restored afterwards."""
+    before = K.get_num_threads()
+    monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 10)
+    yield K.set_num_threads
+    K.set_num_threads(before)
+
+
+@pytest.fixture
+def topology(rng):
+    senders = rng.integers(0, NUM_NODES, 3000)
+    receivers = np.concatenate([rng.integers(0, NUM_NODES - 20, 2000), np.full(1000, 3)])  # a hub, and empty rows
+    return gk.Topology.from_edges(senders, receivers, num_nodes=NUM_NODES)
+
+
+def parts_from(monkeypatch, dtype):
+    """Take what the tests have for far larger than a cache, and a head of it for small."""
+    monkeypatch.setattr(fused, "PART_BYTES", NUM_NODES * CHANNELS * np.dtype(dtype).itemsize)
+
+
+def run(program, topology, dtype):
+    rng = np.random.default_rng(5)
+    shapes = {
+        "h": (NUM_NODES, HEADS, CHANNELS), "left": (NUM_NODES, HEADS), "right": (NUM_NODES, HEADS),
+        "scale": (), "channel": (CHANNELS,), "head": (HEADS,), "keep": (topology.num_edges, HEADS),
+    }  # fmt: skip
+    given = {
+        space: {n: gk.Tensor(rng.normal(size=shapes[n]).astype(dtype), requires_grad=True) for n in names}
+        for space, names in READS[program].items()
+    }
+    y = program(topology, **given)
+    (y * rng.normal(size=y.shape).astype(dtype)).sum().backward()
+    notes = program.explain(topology, **given)
+    return [y.numpy(), *(t.grad.numpy() for of in given.values() for t in of.values())], notes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("program", READS, ids=lambda p: p.__name__)
+def test_parts_give_what_the_whole_gives(program, dtype, topology, monkeypatch):
+    whole, _ = run(program, topology, dtype)
+    parts_from(monkeypatch, dtype)
+    found, notes = run(program, topology, dtype)
+    for a, b in zip(found, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=np.abs(b).max() * (2e-6 if dtype == np.float32 else 1e-13))
+    in_parts = [step.note for step in (*notes.forward, *notes.backward)].count("in 4 parts")
+    assert (in_parts >= 2) == (program in (attention, dynamic))
+    assert ("part * d" in notes.source) == (program in (attention, dynamic))
+
+
+@pytest.mark.parametrize("program", [attention, dynamic], ids=lambda p: p.__name__)
+def test_parts_have_the_same_bits_for_any_threads(program, topology, threads, monkeypatch):
+    parts_from(monkeypatch, np.float32)
+    found = set()
+    for count in (1, 2, 4):
+        threads(count)
+        found.add(b"".join(array.tobytes() for array in run(program, topology, np.float32)[0]))
+    assert len(found) == 1
+
+
+def test_narrow_heads_are_swept_together(topology, monkeypatch):
+    """A head of less than a cache line would fetch the line of its neighbour too."""
+    monkeypatch.setattr(fused, "PART_BYTES", 1 << 10)
+    h = np.ones((NUM_NODES, HEADS, 4), np.float32)
+    fields = {"src": {"h": h, "left": h[..., 0]}, "dst": {"right": h[..., 0]}}
+    assert "parts" not in repr(attention.explain(topology, **fields))
+
+
+def test_what_has_no_kernel_keeps_no_arrays(topology):
+    """The reason is kept with the program; the frames that it was raised in are not."""
+
+    @message_program
+    def product(src, dst, params):
+        return agg.sum(np.tanh(src.x + dst.x) @ params.w)
+
+    x = np.ones((NUM_NODES, 16), np.float32)
+    alive = weakref.ref(x)
+    product(topology, src={"x": x}, dst={"x": x}, params={"w": np.eye(16, dtype=np.float32)})
+    assert K.current_backend() == "numba"
+    del x
+    gc.collect()
+    assert alive() is None
