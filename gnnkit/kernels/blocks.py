@@ -119,7 +119,7 @@ def column_sums(rows: np.ndarray) -> np.ndarray:
         return np.add.reduce(rows, axis=0)
     width = rows.shape[1]
     times = WIDE // width
-    if times > 1 and rows.flags.c_contiguous:
+    if times > 1 and rows.ndim == 2 and rows.flags.c_contiguous:
         # numpy adds one row at a time: narrow rows are added several at once, and then to each other
         together = len(rows) // times * times
         wide = _sums_of_blocks(rows[:together].reshape(-1, times * width)).reshape(times, width)

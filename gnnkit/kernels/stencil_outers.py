@@ -20,6 +20,7 @@ from gnnkit.kernels.stencil_arrays import (
     part_arrays,
     tail_copy,
 )
+from gnnkit.kernels.stencil_lines import lines_of
 from gnnkit.kernels.stencils import StencilPart
 from gnnkit.kernels.twins import stencil_sums as twins
 
@@ -27,6 +28,8 @@ from gnnkit.kernels.twins import stencil_sums as twins
 PARTIAL = 1 << 20
 LARGE_WEIGHT = 1 << 18  # numbers that are collected by several threads
 SHORTEST_PIECE = 512  # rows that are worth partial sums of their own
+# Work per row in multiply-adds of vectors: to copy one vector of a window, and to work out where a slot reads.
+COPY_WORK, SOURCE_WORK = 10, 2
 
 
 def stencil_outer(
@@ -89,12 +92,71 @@ def _add_part(part: PartArrays, x: NDArray[Any], y: NDArray[Any], groups: int, o
         found = _depthwise(loops, part, x, np.repeat(y, inner, axis=1), alone)
         if found:
             out += alone.reshape(len(out), groups, inner).transpose(0, 2, 1)
+    elif groups == 1 and _windows_pay(loops, part, x, y):
+        found = _windowed(loops, part, x, y, out)
     else:
         found = _dense(loops, part, x, y, groups, out)
     if not found:
         wide = out.reshape(len(out), inner, groups, out_size // groups)
         args = (*part[:5], x.reshape(-1), inner, y.reshape(-1), out_size // groups, groups, wide)
         run_chunks(lambda i, j: loops.careful_outer(i, j, *args), even_bounds(inner, CHUNKS))
+
+
+def _windows_pay(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any]) -> bool:
+    """Whether copying windows and multiplying those takes less time than multiplying the channels of every slot."""
+    slots, inner, columns = len(part.table), x.shape[1], y.shape[1]
+    lanes = loops.VECTOR_BYTES // x.itemsize
+    if inner >= 2 * lanes:
+        return False
+    directly = slots * (_full(loops, inner) * -(-columns // lanes) + SOURCE_WORK)
+    copies = COPY_WORK * sum(-(-length * inner // lanes) for length in lines_of(part.table).lengths)
+    return -(-slots * inner // lanes) * _full(loops, columns) + copies < directly
+
+
+def _tile_rows(loops: Any, count: int) -> int:
+    """Rows of the tile that wastes less on ``count`` rows."""
+    return min(loops.MANY_CHANNELS, loops.FEW_CHANNELS, key=lambda rows: -(-count // rows) * rows)
+
+
+def _full(loops: Any, count: int) -> int:
+    rows = _tile_rows(loops, count)
+    return -(-count // rows) * rows
+
+
+def _windowed(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], out: NDArray[Any]) -> bool:
+    """The same where windows are copied together first: for few channels, which leave vectors mostly empty."""
+    table, rows, offsets, sender_base, receiver_base, total = part
+    lines = lines_of(table)
+    if lines.backwards:
+        table, offsets = lines.turned, offsets[::-1]
+    windows = backend.loops("stencil_windows")
+    _, inner, columns = out.shape
+    slots, size = len(table), x.dtype.itemsize
+    lanes, tile_rows = loops.VECTOR_BYTES // size, _tile_rows(loops, columns)
+    tiles = -(-columns // tile_rows)
+    numbers = -(-slots * inner // lanes) * lanes * tiles * tile_rows
+    row_bounds, item_bounds = _pieces(total, tiles, numbers, chunk_count(total, slots, inner, tiles * tile_rows))
+    partial = empty((len(row_bounds) - 1, numbers), x.dtype)
+    y_tail, y_last, y_shift = tail_copy(y, -columns % tile_rows)
+    stride = lines.stride(inner, lanes)
+    block = block_rows(1, max(stride, columns) * size, 1)
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+
+    def run(piece: int, i: int, j: int, first: int, stop: int) -> None:
+        windows.outer_windows(
+            i, j, first, stop, piece, table, *lines[2:], rows, sender_base, receiver_base, flat_x, inner,
+            flat_y, columns, y_last, y_shift, tile_rows, stride, block, partial,
+        )  # fmt: skip
+
+    _run_pieces(run, row_bounds, item_bounds)
+    del y_tail
+    # zeros stand for absent edges: see _collect
+    found = np.zeros_like(out)
+    windows.collect_windows(partial, offsets, columns, tile_rows, lanes, found)
+    if not np.isfinite(found).all():
+        return False
+    out += found
+    return True
 
 
 def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], groups: int, out: NDArray[Any]) -> bool:
@@ -104,8 +166,7 @@ def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], group
     lanes = loops.VECTOR_BYTES // size
     windowed = inner < loops.FEW_CHANNELS
     channels, ranks = (slots * inner, 1) if windowed else (inner, slots)
-    # the tile that wastes less
-    tile_rows = min(loops.MANY_CHANNELS, loops.FEW_CHANNELS, key=lambda rows: -(-channels // rows) * rows)
+    tile_rows = _tile_rows(loops, channels)
     tiles = -(-channels // tile_rows)
     numbers = groups * -(-columns // lanes) * lanes * ranks * tiles * tile_rows
     items = ranks * groups * tiles

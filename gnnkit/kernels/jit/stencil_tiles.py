@@ -162,6 +162,63 @@ def _read_all(builder, pointer, vector, vectors, itemsize):
     return [builder.load(_vector_at(builder, p, vector), align=itemsize) for p in ahead]
 
 
+def _lanes_between(builder, begin, end, vector):
+    """A mask of the lanes begin <= k < end."""
+    lanes = ir.Constant(ir.VectorType(INT64, vector.count), list(range(vector.count)))
+    begins, ends = (_splat(builder, k, vector.count) for k in (begin, end))
+    return builder.and_(builder.icmp_signed(">=", lanes, begins), builder.icmp_signed("<", lanes, ends))
+
+
+def _read_lanes(builder, source, mask, vector):
+    """The numbers of a vector at the address ``source``; 0 for lanes outside ``mask``, whose memory is not touched."""
+    itemsize = 4 if vector.element == ir.FloatType() else 8
+    pointer = builder.inttoptr(source, vector.as_pointer())
+    signature = ir.FunctionType(vector, [pointer.type, INT32, mask.type, vector])
+    name = f"llvm.masked.load.v{vector.count}f{8 * itemsize}.p0"
+    load = cgutils.get_or_insert_function(builder.module, signature, name)
+    return builder.call(load, [pointer, ir.Constant(INT32, itemsize), mask, ir.Constant(vector, [0.0] * vector.count)])
+
+
+@intrinsic
+def copy_line(typingctx, source, step, begin, end, width, rows, out, position, stride):
+    """out[position + j * stride + k] = number k at the address source + j * step, for 0 <= j < rows, 0 <= k < width.
+
+    Numbers outside begin <= k < end are 0. So are those that follow up to the end of a vector, of a half or a quarter
+    of one if ``width`` is that small: short stores cross fewer cache lines.
+    """
+    index = types.int64
+
+    def codegen(context, builder, sig, values):
+        source_, step_, begin_, end_, width_, rows_, _, position_, stride_ = values
+        whole, lanes, itemsize = _vector_type(context, out.dtype)
+        data = _array(context, builder, sig, values, 6)
+        done = builder.append_basic_block("copied")
+        for part in (lanes // 4, lanes // 2, lanes):
+            vector = ir.VectorType(whole.element, part)
+            fits, wider = builder.append_basic_block(f"by_{part}"), done
+            if part == lanes:
+                builder.branch(fits)
+            else:
+                wider = builder.append_basic_block(f"beyond_{part}")
+                builder.cbranch(builder.icmp_signed("<=", width_, _int(part)), fits, wider)
+            builder.position_at_end(fits)
+            with _loop(builder, _int(0), builder.sdiv(builder.add(width_, _int(part - 1)), _int(part)), []) as (v, _):
+                at = builder.mul(v, _int(part))
+                mask = _lanes_between(builder, builder.sub(begin_, at), builder.sub(end_, at), vector)
+                from_ = builder.add(source_, builder.mul(at, _int(itemsize)))
+                to = builder.gep(data, [builder.add(position_, at)])
+                with _loop(builder, _int(0), rows_, []) as (j, _):
+                    value = _read_lanes(builder, builder.add(from_, builder.mul(j, step_)), mask, vector)
+                    there = _vector_at(builder, builder.gep(to, [builder.mul(j, stride_)]), vector)
+                    builder.store(value, there, align=itemsize)
+            builder.branch(done)
+            builder.position_at_end(wider)
+        return context.get_dummy_value()
+
+    arguments = (index, index, index, index, index, index, out, index, index)
+    return types.void(*arguments), codegen
+
+
 def sum_tile(rows, vectors):
     """The intrinsic that adds slots to a tile of ``rows`` results of ``vectors`` vectors of channels.
 
