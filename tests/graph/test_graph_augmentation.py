@@ -208,7 +208,7 @@ def test_bad_arguments_are_refused():
     for wrong in (-1, 1.5, (1, 2, 3)):
         with pytest.raises(InvalidArgumentError, match="pixels is a whole number"):
             T.random_shift(g, pixels=wrong)
-    with pytest.raises(InvalidArgumentError, match="brightness is at least 0"):
+    with pytest.raises(InvalidArgumentError, match="brightness is a number, at least 0"):
         T.colour_jitter(g, brightness=-0.1)
     with pytest.raises(InvalidArgumentError, match="contrast lies between 0 and 1"):
         T.colour_jitter(g, contrast=2.0)
@@ -216,3 +216,35 @@ def test_bad_arguments_are_refused():
         T.drop_pixels(g, how="remove")
     with pytest.raises(DTypeError, match="Got x of dtype int64"):
         T.colour_jitter(g.replace(x=g.x.astype(np.int64)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda g: gk.transforms.random_flip(g, probability=1.0, rng=0),
+        lambda g: gk.transforms.random_shift(g, rng=0),
+        lambda g: gk.transforms.drop_pixels(g, how="mask", rng=0),
+    ],
+)
+def test_fields_of_edges_do_not_stay_where_pixels_move(change):
+    g = gk.from_image(np.ones((3, 4)))
+    with pytest.raises(gk.errors.InvalidFeatureError, match=r"Drop them with g\.without\('length'\)"):
+        change(g.replace(edges={"length": np.arange(g.num_edges)}))
+
+
+def test_changes_of_values_keep_the_shape_of_x():
+    g = gk.from_image(np.ones((3, 4)))
+    flat = g.replace(x=np.ones(12))
+    assert gk.transforms.colour_jitter(flat, rng=0).x.shape == (12,)
+    assert gk.transforms.drop_pixels(flat, rng=0).x.shape == (12,)
+    none = gk.from_image(np.ones((3, 4, 0)))
+    assert gk.transforms.colour_jitter(none, saturation=0.5, rng=0).x.shape == (12, 0)
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), "much", -1.0])
+def test_amounts_that_are_none_are_refused(amount):
+    g = gk.from_image(np.ones((3, 4)))
+    with pytest.raises(gk.errors.InvalidArgumentError, match="brightness"):
+        gk.transforms.colour_jitter(g, brightness=amount)
+    with pytest.raises(gk.errors.InvalidArgumentError, match="share"):
+        gk.transforms.drop_pixels(g, share=amount)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import gnnkit as gk
 from gnnkit.errors import ShapeError
 from gnnkit.graph import Grid, GridTopology, Stencil, Topology
 from gnnkit.graph.grids import parts as grid_parts
@@ -212,3 +213,10 @@ def test_plans_of_big_images_stay_small(border: str, stride: int) -> None:
         assert tables < 12e6
         assert max(part.table.nbytes for part in each.parts) <= 1 << 20
     assert "indices" not in topology._cache and "edges" not in topology._cache
+
+
+def test_explicit_edges_do_not_overwrite_a_field_named_offset() -> None:
+    g = gk.from_sequence(np.zeros(3))
+    mine = g.replace(edges={"offset": np.arange(g.num_edges)})
+    with pytest.raises(gk.errors.InvalidFeatureError, match="The graph has one already"):
+        gk.transforms.to_explicit(mine)

@@ -200,3 +200,36 @@ def test_errors_of_the_doors() -> None:
         gk.to_image(gk.from_image(np.zeros((2, 2))), "y")
     with pytest.raises(DTypeError, match=r"graph on a grid"):
         gk.to_image(gk.path(3))
+
+
+def test_tensors_of_bytes_are_read_as_arrays_of_bytes() -> None:
+    pixels = np.array([[0, 51], [255, 102]], np.uint8)
+    g = gk.from_image(gk.tensor(pixels))
+    np.testing.assert_array_equal(g.x, gk.from_image(pixels).x)
+    with pytest.raises(DTypeError, match="whose range is not known"):
+        gk.from_image(gk.tensor(pixels.astype(np.int64)))
+
+
+def test_another_field_x_does_not_replace_the_image() -> None:
+    with pytest.raises(InvalidFeatureError, match="The node field 'x' must be the image itself"):
+        gk.from_image(np.zeros((2, 2)), nodes={"x": np.ones((2, 2))})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill"), [("int64", 0.5), ("int64", np.nan), ("uint8", -1), ("uint8", 256), ("bool", 2)]
+)
+def test_holes_are_not_filled_with_what_the_field_cannot_hold(dtype: str, fill: float) -> None:
+    values = np.ones((2, 2), dtype)
+    g = gk.from_image(np.zeros((2, 2)), mask=np.eye(2, dtype=bool), nodes={"y": values})
+    with pytest.raises(DTypeError, match="fill must be a value of the field"):
+        gk.to_image(g, "y", fill=fill)
+    assert gk.to_image(g, "y").tolist() == [[1, 0], [0, 1]]
+    assert gk.to_image(g, "y", fill=1.0).dtype == np.dtype(dtype)
+
+
+def test_masks_of_different_sizes_may_be_nested_lists() -> None:
+    images = [np.zeros((1, 2)), np.zeros((2, 1))]
+    g = gk.from_image(images, mask=[[[True, False]], [[True], [True]]])
+    assert g.node_ptr.tolist() == [0, 1, 3]
+    with pytest.raises(ShapeError, match="must have rows of one length"):
+        gk.from_image(images, mask=[[[True, False]], [[True], [True, False]]])

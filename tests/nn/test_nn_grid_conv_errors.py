@@ -153,3 +153,40 @@ def test_weights_start_glorot_uniform_over_all_offsets():
     bound = np.sqrt(6 / (9 * (2 + 6)))
     assert weight.shape == (9, 2, 24) and 0.95 * bound < np.abs(weight).max() <= bound
     assert not gk.nn.Conv2d(8, 24, 3).bias.numpy().any()
+
+
+def test_arguments_are_read_anew_by_every_layer():
+    """Among remembered stencils 3.0 equals 3 and True equals 1; a layer must not depend on those built before."""
+    gk.nn.Conv2d(2, 2, 3, stride=1), gk.nn.LocallyConnected2d(1, 1, 3, size=(4, 4))
+    for wrong in ({"kernel_size": 3.0}, {"kernel_size": 3, "stride": True}, {"kernel_size": (3.0, 3)}):
+        with pytest.raises(errors.GnnkitError, match="must be an integer"):
+            gk.nn.Conv2d(2, 2, **wrong)
+        with pytest.raises(errors.GnnkitError, match="must be an integer"):
+            gk.nn.LocallyConnected2d(1, 1, size=(4, 4), **wrong)
+
+
+@pytest.mark.parametrize("wrong", [(1, 1, 1), (1,), 2, -1, 0.5])
+def test_output_padding_that_does_not_fit(wrong):
+    with pytest.raises(errors.InvalidArgumentError, match="output_padding must be one whole number or one per axis"):
+        gk.nn.ConvTranspose2d(1, 1, 3, stride=2, padding=1, output_padding=wrong)
+
+
+@pytest.mark.parametrize(
+    "layer", [gk.nn.Conv2d(3, 2, 3), gk.nn.MaxPool(2), gk.nn.Upsample(2), gk.nn.Flatten(), gk.nn.StridePool(2)]
+)
+def test_graphs_without_a_grid_are_refused_by_name(layer):
+    plain = gk.path(3).replace(x=np.ones((3, 3), "float32"))
+    with pytest.raises(errors.InvalidGraphError, match=rf"^{type(layer).__name__}\(.*needs a grid"):
+        layer(plain)
+
+
+def test_what_is_no_graph_is_named_and_not_printed():
+    for layer in (gk.nn.Upsample(2), gk.nn.ConvTranspose2d(3, 2, 2, stride=2)):
+        with pytest.raises(errors.InvalidGraphError, match=r"Got numpy\.ndarray"):
+            layer(graph_of(2), onto=np.zeros((8, 8, 3)))
+
+
+def test_lenet_wants_rows_and_columns():
+    for size in (28, (28,), (28, 28, 3)):
+        with pytest.raises(errors.InvalidArgumentError, match=r"size must be \(rows, columns\)"):
+            gk.nn.LeNet(size=size)

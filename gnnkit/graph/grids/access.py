@@ -92,7 +92,7 @@ def to_image(graph: Graph, field: str = "x", *, fill: Any = 0.0, batched: bool |
     field : str
         A node field.
     fill : number
-        Value of the pixels that do not exist.
+        Value of the pixels that do not exist; one that the dtype of the field holds.
     batched : bool, optional
         Whether there is an axis of images in front. Default: if there is not exactly one image.
 
@@ -105,7 +105,7 @@ def to_image(graph: Graph, field: str = "x", *, fill: Any = 0.0, batched: bool |
     Raises
     ------
     DTypeError
-        When the graph is no grid.
+        When the graph is no grid, or ``fill`` does not fit into the field.
     UnknownFieldError
         When there is no such field.
 
@@ -127,7 +127,7 @@ def to_image(graph: Graph, field: str = "x", *, fill: Any = 0.0, batched: bool |
         )
     rows = raw(value)
     if grid.mask is not None:
-        cells = np.full((grid.num_cells, *rows.shape[1:]), fill, rows.dtype)
+        cells = np.full((grid.num_cells, *rows.shape[1:]), _checked_fill(fill, field, rows.dtype), rows.dtype)
         cells[grid.cell_of_node] = rows
         rows = cells
     if grid.is_uniform:
@@ -135,3 +135,19 @@ def to_image(graph: Graph, field: str = "x", *, fill: Any = 0.0, batched: bool |
         return images[0] if grid.num_graphs == 1 and not batched else images
     ends = grid.cell_ptr
     return [rows[ends[i] : ends[i + 1]].reshape(*size, *rows.shape[1:]) for i, size in enumerate(grid.sizes)]
+
+
+def _checked_fill(fill: Any, field: str, dtype: np.dtype[Any]) -> Any:
+    """``fill``, if whole numbers and booleans hold it as it is."""
+    if dtype.kind not in "iub":
+        return fill
+    value = np.asarray(fill)
+    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if value.dtype.kind in "iubf" and (np.isfinite(value) & (value >= least) & (value <= most)).all():
+        whole = value == np.floor(value)
+        if whole.all():
+            return fill
+    raise DTypeError(
+        f"fill must be a value of the field. Got fill={fill!r} for the node field {field!r} of dtype {dtype}. "
+        "Pass a whole number that it holds, or convert the field with .astype."
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gnnkit.errors import DTypeError, ShapeError, type_name, unknown_name
+from gnnkit.errors import DTypeError, InvalidFeatureError, ShapeError, type_name, unknown_name
 from gnnkit.graph.fields import is_tensor, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.grid import Grid
@@ -22,6 +22,10 @@ def image_graph(array: Any, stencil: Stencil, mask: Any, channels: str, nodes: A
     """The graph of an array or a list of images, checked."""
     if channels not in ("last", "first"):
         raise unknown_name("place of the channels", channels, ("last", "first"))
+    if nodes and "x" in nodes:
+        raise InvalidFeatureError(
+            "The node field 'x' must be the image itself. Got nodes= with another field 'x'. Give it another name."
+        )
     if isinstance(array, (list, tuple)):
         kind = "list"
         images = [_one_image(item, i, stencil.ndim, channels) for i, item in enumerate(array)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def as_mask(mask: Any, grid: Grid) -> np.ndarray:
     """Return a mask in any of its forms as a new bool array [num_cells] of all images of ``grid``."""
-    if isinstance(mask, (list, tuple)) and not _is_one_array(mask):
+    if isinstance(mask, (list, tuple)) and not _is_one_array(mask, grid):
         return _from_list(mask, grid)
     if not grid.is_uniform:
         array = _as_bool(mask, "mask")
@@ -39,8 +39,10 @@ def as_mask(mask: Any, grid: Grid) -> np.ndarray:
     )
 
 
-def _is_one_array(mask: Any) -> bool:
-    """Whether nested lists hold numbers only; a list of arrays is one mask per image."""
+def _is_one_array(mask: Any, grid: Grid) -> bool:
+    """Whether nested lists are one array: a list of arrays, and of masks of different sizes, has one per image."""
+    if not grid.is_uniform:
+        return not any(isinstance(item, (list, tuple, np.ndarray)) for item in mask)
     while isinstance(mask, (list, tuple)):
         if any(isinstance(item, np.ndarray) for item in mask):
             return False
@@ -66,7 +68,13 @@ def _from_list(masks: Any, grid: Grid) -> np.ndarray:
 
 
 def _as_bool(mask: Any, name: str) -> np.ndarray:
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError as reason:
+        raise ShapeError(
+            f"{name} must have rows of one length. Got nested lists that differ ({reason}). "
+            "Give an array of the shape of the image."
+        ) from reason
     if array.dtype.kind != "b" and array.size:
         raise DTypeError(
             f"{name} must be boolean, True where a cell exists. Got dtype {array.dtype}. "

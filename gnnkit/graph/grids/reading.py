@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit.errors import DTypeError, FileFormatError, FileMissingError, require_package
-from gnnkit.graph.fields import is_tensor
+from gnnkit.graph.fields import is_tensor, raw
 
 # Modes of PIL whose numbers are not channel values of their own: a palette, or other colour spaces.
 _CONVERTED = {"P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
@@ -20,7 +20,7 @@ def read_image(value: Any) -> Any:
     if type(value) is np.ndarray and value.dtype.kind == "f":
         return value
     if is_tensor(value):
-        return value
+        return value if value.dtype.kind == "f" else _as_float(raw(value))
     if isinstance(value, (str, os.PathLike)):
         value = _open(value)
     elif _is_pil(value):

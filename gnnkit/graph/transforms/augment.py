@@ -1,19 +1,21 @@
 """Augmentation: random changes of images that keep what they show, as graph operations. Knows grids and their graphs.
 
 Every step takes a graph on a grid (one image, a batch, sizes mixed, with holes) and ``rng=``, draws anew for every
-image, and returns a graph of the same images. :func:`compose` joins steps. This file moves pixels; the values of pixels
-are changed in :mod:`gnnkit.graph.transforms.jitter`.
+image, and returns a graph of the same images, whose fields are arrays: no gradient passes. Fields of edges are refused
+where pixels move or go, as they would belong to others. :func:`compose` joins steps. This file moves pixels; the values
+of pixels are changed in :mod:`gnnkit.graph.transforms.jitter`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gnnkit.errors import DTypeError, InvalidArgumentError, type_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, type_name
 from gnnkit.graph.fields import is_sparse, raw
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.access import as_grid, grid_graph
@@ -166,12 +168,22 @@ def random_shift(
 
 def check_share(value: float, name: str) -> None:
     """Refuse what is no number in [0, 1]."""
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise InvalidArgumentError(f"{name} lies between 0 and 1. Got {value!r}. Pass for example {name}=0.5.")
 
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
+
+
+def check_no_edges(graph: Graph) -> None:
+    """Refuse fields of edges: where pixels move or go, these would belong to others."""
+    if graph.edges:
+        names = ", ".join(map(repr, graph.edges))
+        raise InvalidFeatureError(
+            f"Where pixels move or go, no field of edges can stay. Got a graph with the edge fields {names}. "
+            f"Drop them with g.without({names})."
+        )
 
 
 def _square(graph: Graph, name: str) -> Grid:
@@ -187,6 +199,7 @@ def _square(graph: Graph, name: str) -> Grid:
 def _moved(graph: Graph, move: Move, *, fill: float = 0.0, label_fill: int = -1) -> Graph:
     """Apply ``move`` to every node field of every image, and to the mask."""
     grid = as_grid(graph)
+    check_no_edges(graph)
     fills = {"f": fill, "i": label_fill, "u": max(label_fill, 0), "b": False}
     cells = {name: _cells(value, name, grid) for name, value in graph.nodes.items()}
     moved = {name: _each_size(value, grid, move, fills.get(value.dtype.kind, 0)) for name, value in cells.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gnnkit.errors import DTypeError
+from gnnkit.errors import DTypeError, InvalidFeatureError
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.topology import GridTopology
 
@@ -25,6 +25,8 @@ def to_explicit(g: Graph) -> Graph:
     ------
     DTypeError
         When the graph is no grid.
+    InvalidFeatureError
+        When it has an edge field "offset" already.
 
     Notes
     -----
@@ -45,6 +47,11 @@ def to_explicit(g: Graph) -> Graph:
         raise DTypeError(
             f"Only the edges of a grid can be made explicit. This graph has listed edges already: {topology!r}. "
             "Use it as it is, or make an image with gk.from_image."
+        )
+    if "offset" in g.edges:
+        raise InvalidFeatureError(
+            "The edge field 'offset' is what this writes. The graph has one already. "
+            "Drop it with g.without('offset'), or give it another name."
         )
     plain, offset = topology.to_explicit()
     node_ptr = None if g.num_graphs == 1 else g.node_ptr

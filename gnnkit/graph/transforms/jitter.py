@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from gnnkit.graph.fields import is_sparse, raw
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.grids.access import as_grid, grid_graph
 from gnnkit.graph.grids.grid import Grid
-from gnnkit.graph.transforms.augment import Rng, check_share
+from gnnkit.graph.transforms.augment import Rng, check_no_edges, check_share
 
 WAYS = ("zero", "mask")
 
@@ -58,15 +60,15 @@ def colour_jitter(
     array([0.423, 0.577])
     """
     grid, x = as_grid(graph), _values(graph)
-    if brightness < 0:
-        raise InvalidArgumentError(f"brightness is at least 0. Got {brightness!r}. Pass for example 0.2.")
+    if not isinstance(brightness, Real) or not 0 <= brightness < np.inf:
+        raise InvalidArgumentError(f"brightness is a number, at least 0. Got {brightness!r}. Pass for example 0.2.")
     check_share(contrast, "contrast")
     check_share(saturation, "saturation")
     rng = np.random.default_rng(rng)
     count = grid.num_graphs
     add, factor, colour = (rng.uniform(-a, a, count).astype(x.dtype) for a in (brightness, contrast, saturation))
     counts = np.diff(grid.node_ptr)
-    if saturation:
+    if saturation and x.shape[1]:
         grey = x.mean(axis=1, keepdims=True)
         x = grey + np.repeat(1 + colour, counts)[:, None] * (x - grey)
     # mean + (1 + factor) (x - mean) + add = (1 + factor) x + (add - factor mean): the bracket is one row per image
@@ -75,7 +77,7 @@ def colour_jitter(
     x += np.repeat(bracket, counts, axis=0)
     if limits is not None:
         np.clip(x, *limits, out=x)
-    return graph.replace(x=x)
+    return graph.replace(x=x.reshape(graph.x.shape))
 
 
 def drop_pixels(graph: Graph, *, share: float = 0.1, how: str = "zero", fill: float = 0.0, rng: Rng = None) -> Graph:
@@ -118,7 +120,8 @@ def drop_pixels(graph: Graph, *, share: float = 0.1, how: str = "zero", fill: fl
     if how == "zero":
         x = _values(graph).copy()
         x[lost] = fill
-        return graph.replace(x=x)
+        return graph.replace(x=x.reshape(graph.x.shape))
+    check_no_edges(graph)
     present = np.flatnonzero(np.diff(grid.node_ptr))
     first = grid.node_ptr[present]
     gone = np.flatnonzero(np.add.reduceat(~lost, first) == 0) if len(present) else present
@@ -137,7 +140,7 @@ def _values(graph: Graph) -> np.ndarray:
             f"Values of pixels are changed as floats. Got x of dtype {x.dtype}. Use g.replace(x=x.astype('float32')), "
             "or gk.from_image, which does."
         )
-    return x if x.ndim == 2 else x.reshape(len(x), -1)
+    return x if x.ndim == 2 else x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def _dense(value: Any, name: str) -> np.ndarray:

@@ -13,7 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gnnkit.autodiff import SparseMatrix, Tensor
-from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, InvalidGraphError, ShapeError
+from gnnkit.errors import (
+    DTypeError,
+    InvalidArgumentError,
+    InvalidFeatureError,
+    InvalidGraphError,
+    ShapeError,
+    type_name,
+)
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
@@ -89,12 +96,14 @@ class GridLayer(Module):
     def stencil(self, like: Stencil | None = None) -> Stencil:
         """The stencil of this layer on graphs whose own neighbourhood is ``like``.
 
-        What the layer leaves open, its border as a rule, is that of the graph.
+        What the layer leaves open, its border as a rule, is that of the graph. Without ``like`` the arguments are read
+        anew: among those remembered 3.0 would count as 3.
         """
+        stencil_of = _stencil_of.__wrapped__ if like is None else _stencil_of
         border = self.border or ("zero" if like is None else like.border)
         ndim = self.ndim if like is None else self.ndim or like.ndim
         lattice = self.lattice or ("square" if like is None else like.lattice)
-        return _stencil_of(
+        return stencil_of(
             self.kernel_size,
             (
                 ("ndim", ndim),
@@ -223,8 +232,9 @@ def grid_of(layer: Module, graph: Any) -> GridTopology:
 
 
 def _no_grid(layer: Module, given: Any) -> InvalidGraphError:
+    came = repr(given) if isinstance(given, Topology) else type_name(given)
     return InvalidGraphError(
-        f"{layer_name(layer)} needs a grid: pixels and their places. Got {given!r}. Make a graph of images with "
+        f"{layer_name(layer)} needs a grid: pixels and their places. Got {came}. Make a graph of images with "
         "gk.from_image; convolutions also run on explicit edges with an integer edge field 'offset', as "
         "gk.transforms.to_explicit makes it."
     )

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.errors import unknown_name
+from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Stencil
 from gnnkit.nn.activations import activation_named
 from gnnkit.nn.containers import Sequential
@@ -68,6 +68,10 @@ class LeNet(Sequential):
         rng: int | np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        if np.shape(size) != (2,):
+            raise InvalidArgumentError(
+                f"size must be (rows, columns) of all images. Got {size!r}. Pass for instance size=(28, 28)."
+            )
         rng = np.random.default_rng(rng)
         rows, columns = _halved(Stencil(5, ndim=2, padding="valid").output_size(_halved(size)))
         layers: list[Module] = [

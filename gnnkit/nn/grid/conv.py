@@ -151,11 +151,11 @@ class Conv2d(StencilConv):
     Raises
     ------
     InvalidGraphError
-        If the graph is no grid of two axes, or an image is smaller than the kernel.
+        If the graph is no grid of two axes.
     InvalidArgumentError
         If the arguments name no stencil, or groups do not divide the channels.
     ShapeError, DTypeError
-        If the channels do not fit, or are not floating.
+        If the channels do not fit, or are not floating; if the kernel does not fit into an image.
     InvalidFeatureError
         If the graph has state ``e`` or ``u``, which this layer would ignore, or fields of edges that will be others.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from gnnkit.autodiff import Tensor, scatter_add
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError, graph_advice, type_name
-from gnnkit.graph import Graph, as_grid
+from gnnkit.graph import Graph
+from gnnkit.nn.grid.base import grid_of
 from gnnkit.nn.inputs import layer_name, require_dense
 from gnnkit.nn.module import EQUIVARIANT, Module
 
@@ -22,7 +23,7 @@ class Flatten(Module):
 
     Raises
     ------
-    InvalidGraphError, DTypeError
+    InvalidGraphError
         If the graph is no grid.
     ShapeError
         If the images have different sizes: rows of different lengths have no common columns.
@@ -63,7 +64,7 @@ class Flatten(Module):
         return graph.replace(u=u if self.head is None else self.head(u))
 
     def _rows(self, graph: Graph, x: Tensor) -> Tensor:
-        grid = as_grid(graph)
+        grid = grid_of(self, graph).grid
         if not grid.is_uniform:
             raise ShapeError(
                 f"Images of one size can be flattened. Got {grid!r}, of sizes such as {grid.sizes[0]} and "

@@ -53,6 +53,7 @@ class _LocallyConnected(GridLayer):
         self.kernel_size, self.stride = per_axis(kernel_size), per_axis(stride)
         self.dilation, self.padding, self.border = per_axis(dilation), per_axis(padding), border
         self.size = (size,) if isinstance(size, int | np.integer) else tuple(size)
+        self.stencil()  # refuses what makes none
         one = self.topology(Grid(self.size))
         self.weight = Parameter(np.zeros((one.num_edges, in_channels, out_channels)), dtype=dtype)
         self.bias = Parameter(np.zeros((one.num_receivers, out_channels)), dtype=dtype, decay=0.0) if bias else None

@@ -8,7 +8,7 @@ from gnnkit.errors import InvalidFeatureError, InvalidGraphError, ShapeError
 from gnnkit.graph import Graph, Stencil, as_grid
 from gnnkit.message import stencil_argmax, stencil_max, stencil_mean, stencil_unpool
 from gnnkit.message.stencil_pool import rows_at
-from gnnkit.nn.grid.base import GridLayer, Place, per_axis
+from gnnkit.nn.grid.base import GridLayer, Place, grid_of, per_axis
 from gnnkit.nn.inputs import layer_name
 
 POSITIONS = "positions"  # the field of nodes in which MaxPool keeps who won
@@ -212,7 +212,7 @@ class MaxUnpool(_Windows):
         if positions is None:
             positions = self._remembered(graph)
         place = self.place(onto)
-        coarse = as_grid(graph)
+        coarse = grid_of(self, graph).grid
         if place.grid != coarse:
             raise InvalidGraphError(
                 f"The pooling that {layer_name(self)} reverses must lead from onto to the grid of the graph. "

@@ -105,7 +105,7 @@ def _all_images(coarse: Grid, fine: Grid, scale: tuple[int, ...], mode: str) -> 
     )
 
 
-_recent: Recent[Edges] = Recent(most=64, most_bytes=1 << 26)
+_recent: Recent[Edges] = Recent(most=64, most_bytes=1 << 26, least=1)
 
 
 def _one_image(coarse: tuple[int, ...], fine: tuple[int, ...], scale: tuple[int, ...], mode: str) -> Edges:

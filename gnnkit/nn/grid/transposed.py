@@ -50,10 +50,13 @@ class _ConvTranspose(StencilConv):
             rng=rng,
             dtype=dtype,
         )
-        for extra, step in zip(self._extra(), self.stencil().stride, strict=True):
-            if not isinstance(extra, int) or not 0 <= extra < step or (extra and padding == "same"):
+        extras, steps = self._extra(), self.stencil().stride
+        whole = len(extras) == len(steps) and all(isinstance(extra, int) for extra in extras)
+        for extra, step in zip(extras, steps):
+            if not whole or not 0 <= extra < step or (extra and padding == "same"):
                 raise InvalidArgumentError(
-                    f"output_padding must be at least 0, less than the stride, and 0 with padding='same'. Got "
+                    "output_padding must be one whole number or one per axis, at least 0, less than the stride, and 0 "
+                    "with padding='same'. Got "
                     f"output_padding={output_padding!r}, stride={stride!r}, padding={padding!r}. Call the layer with "
                     "onto=graph to give it the size of another graph."
                 )

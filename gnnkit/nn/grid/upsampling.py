@@ -14,7 +14,7 @@ from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Grid, GridTopology, Topology, as_grid, grid_topology
 from gnnkit.message import neighbour_sum
 from gnnkit.message.stencil_pool import put_rows
-from gnnkit.nn.grid.base import GridLayer, Place, per_axis
+from gnnkit.nn.grid.base import GridLayer, Place, grid_of, per_axis
 from gnnkit.nn.grid.pooling import sizes_along
 from gnnkit.nn.grid.resampling import Resampling, resample
 
@@ -82,13 +82,13 @@ class Upsample(GridLayer):
 
     def forward(self, graph: Graph, onto: Graph | None = None) -> Graph:
         x = self.checked(graph)
-        coarse = self._checked_grid(as_grid(graph))
+        coarse = self._checked_grid(grid_of(self, graph).grid)
         scale = sizes_along(self.scale, coarse.ndim, "scale")
         if onto is None:
             target = self._target(graph, coarse, scale)
         else:
-            self._checked_grid(as_grid(onto))
-            target = onto.topology  # type: ignore[assignment]
+            target = grid_of(self, onto)
+            self._checked_grid(target.grid)
         plan = _plan(coarse, target, scale, self.mode)
         y = self._random(x, plan.topology) if self.mode == "random" else _linear(x, plan)
         return self.moved(graph, Place(target, target.grid, target), y)
