@@ -180,3 +180,11 @@ def test_errors_of_stencils() -> None:
         Stencil(3, ndim=1, border="reflex")
     with pytest.raises(ShapeError, match=r"as many axes as the image"):
         Stencil(3, ndim=1).output_size((3, 3))
+
+
+def test_an_image_that_is_not_there_is_refused() -> None:
+    for grid in (Grid((2, 3), num_graphs=2), Grid([(2, 3), (1, 1)]), Grid((2, 3), num_graphs=2, mask=np.eye(2, 3) > 0)):
+        assert grid.image(-1) == grid.image(1)
+        for wrong in (2, -3):
+            with pytest.raises(InvalidArgumentError, match="must be one of the 2 of the grid"):
+                grid.image(wrong)

@@ -190,3 +190,31 @@ def test_lenet_wants_rows_and_columns():
     for size in (28, (28,), (28, 28, 3)):
         with pytest.raises(errors.InvalidArgumentError, match=r"size must be \(rows, columns\)"):
             gk.nn.LeNet(size=size)
+
+
+@pytest.mark.parametrize("kernel_size", [5, 1, (3, 5)])
+def test_offsets_of_another_kernel_are_refused(kernel_size):
+    """Offset 4 is the centre of 3 x 3 and the end of the first row of 5 x 5: the sum would be silently wrong."""
+    plain = gk.transforms.to_explicit(gk.from_image(np.ones((4, 5, 3), "float32"), kernel_size=3))
+    assert gk.nn.Conv2d(3, 2, 3, rng=0)(plain).x.shape == (20, 2)
+    with pytest.raises(errors.InvalidFeatureError, match=r"must lie in|must be those of the kernel"):
+        gk.nn.Conv2d(3, 2, kernel_size, rng=0)(plain)
+    with pytest.raises(errors.InvalidFeatureError, match=r"In Conv1d.* has offset 6, in the graph 4"):
+        gk.nn.Conv1d(3, 2, 13, rng=0)(plain)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 3)])
+@pytest.mark.parametrize("border", gk.graph.grids.stencil.BORDERS)
+@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 4), (1, 2), (5, 4)])
+def test_offsets_of_the_same_kernel_are_not_refused(size, border, kernel_size):
+    x = np.random.default_rng(0).normal(size=(*size, 3))
+    graph = gk.from_image(x, kernel_size=kernel_size, border=border)
+    conv = gk.nn.Conv2d(3, 2, kernel_size, rng=0, dtype="float64")
+    plain = conv(gk.transforms.to_explicit(graph))
+    np.testing.assert_allclose(plain.x.numpy(), conv(graph).x.numpy(), atol=1e-12)
+
+
+def test_a_border_cannot_be_chosen_on_explicit_edges():
+    plain = gk.transforms.to_explicit(gk.from_image(np.ones((4, 5, 3), "float32")))
+    with pytest.raises(errors.InvalidArgumentError, match="there is no border to choose"):
+        gk.nn.Conv2d(3, 2, 3, border="wrap")(plain)

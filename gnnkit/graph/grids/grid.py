@@ -215,11 +215,17 @@ class Grid:
         return [self._size] if self._size is not None else list(dict.fromkeys(self.sizes))
 
     def image(self, i: int) -> Grid:
-        """The grid of image ``i`` alone."""
+        """The grid of image ``i`` alone; negative numbers count from the end."""
+        if not -self.num_graphs <= i < self.num_graphs:
+            raise InvalidArgumentError(
+                f"An image must be one of the {self.num_graphs} of the grid. Got number {i}. Count from 0."
+            )
+        i %= self.num_graphs
         if self.mask is None and self._size is not None:
             return Grid.uniform(self._size, 1, lattice=self.lattice)
         mask = None if self.mask is None else self.mask[self.cell_ptr[i] : self.cell_ptr[i + 1]]
-        return Grid.uniform(self.sizes[i], 1, mask=mask, lattice=self.lattice)
+        size = self.sizes[i] if self._size is None else self._size
+        return Grid.uniform(size, 1, mask=mask, lattice=self.lattice)
 
     def without_mask(self) -> Grid:
         """The same grid with every cell."""

@@ -256,3 +256,10 @@ def check_divides(groups: Any, in_channels: int, out_channels: int) -> int:
             f"{in_channels} and {out_channels} channels. Choose a common divisor of them."
         )
     return int(groups)
+
+
+def central_offsets(topology: Topology, offset: np.ndarray) -> list[int]:
+    """The offsets of explicit edges that lead every node to itself, and nothing else; several where borders fold."""
+    loops = offset[topology.self_loops()]
+    kinds = zip(*np.unique(loops, return_counts=True))
+    return [int(k) for k, count in kinds if count == topology.num_nodes == np.count_nonzero(offset == k)]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.autodiff import Tensor
-from gnnkit.errors import InvalidArgumentError
-from gnnkit.graph import Graph
+from gnnkit.autodiff import Tensor, as_array
+from gnnkit.errors import InvalidArgumentError, InvalidFeatureError
+from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology
 from gnnkit.message import stencil_sum
 from gnnkit.nn.conv.base import add_bias
-from gnnkit.nn.grid.base import GridLayer, check_divides, per_axis
+from gnnkit.nn.grid.base import GridLayer, central_offsets, check_divides, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import check_count
@@ -85,8 +85,28 @@ class StencilConv(GridLayer):
                     f"On explicit edges every pixel receives what its edges bring: there is no {name} to choose. Got "
                     f"{layer_name(self)}. Use it on the grid graph itself, or conv.on_edges(graph)."
                 )
-        y = stencil_sum(graph.topology, x, self.weight, offset=graph.edges["offset"], groups=self.groups)
+        if self.border is not None:
+            raise InvalidArgumentError(
+                "On explicit edges every pixel receives what its edges bring: there is no border to choose. Got "
+                f"{layer_name(self)}. Choose it where the graph is made, or use conv.on_edges(graph)."
+            )
+        offset = graph.edges["offset"]
+        y = stencil_sum(graph.topology, x, self.weight, offset=offset, groups=self.groups)
+        self._check_centre(graph.topology, np.asarray(as_array(offset)))
         return add_bias(y, self.bias)
+
+    def _check_centre(self, topology: Topology, offset: np.ndarray) -> None:
+        """Refuse the offsets of another kernel size, of which this one could read wrong weights without a word."""
+        stencil = self.stencil()
+        middle = self.weight.shape[0] // 2
+        if stencil.lattice == "square":
+            middle = int(np.ravel_multi_index([(k - 1) // 2 for k in stencil.kernel_size], stencil.kernel_size))
+        centres = central_offsets(topology, offset)
+        if centres and middle not in centres:
+            raise InvalidFeatureError(
+                "The offsets of the edges must be those of the kernel. "
+                f"In {layer_name(self)} a pixel itself has offset {middle}, in the graph {centres[0]}. Make the graph with the same kernel_size."
+            )
 
     def to_matrix(self, grid: Grid | Graph | GridTopology) -> Any:
         """The layer without its bias as a matrix, Toeplitz-like: ``to_matrix(g) @ g.x.ravel()`` is the convolution.
@@ -166,8 +186,9 @@ class Conv2d(StencilConv):
     stays the same, globals always.
 
     A graph with explicit edges and an integer edge field "offset" (see ``gk.transforms.to_explicit``) is convolved
-    along these edges, with the same weights and result; ``conv.on_edges(g)`` does so for any grid graph, and
-    ``conv.to_matrix(grid)`` gives the sparse matrix.
+    along these edges, with the same weights and result, if it was made with the same ``kernel_size``; the border is
+    that of the edges. ``conv.on_edges(g)`` does so for any grid graph, and ``conv.to_matrix(grid)`` gives the sparse
+    matrix.
 
     Differences from PyTorch: the default of ``padding`` is "same", which also works with a stride; the weight is
     [num_offsets, in / groups, out], offsets in C order (``torch.weight.reshape(out, in / groups, -1).T``); it starts

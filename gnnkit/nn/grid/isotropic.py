@@ -17,7 +17,7 @@ from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology
 from gnnkit.message import neighbour_sum, stencil_sum
 from gnnkit.nn.conv.base import add_bias, add_into, aggregates_first
-from gnnkit.nn.grid.base import GridLayer, per_axis
+from gnnkit.nn.grid.base import GridLayer, central_offsets, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
@@ -149,16 +149,12 @@ def _without_centre(topology: Topology, offset: Any) -> Topology:
         return topology.cached("without_loops", lambda: _selected(topology, ~topology.self_loops()))
     offset = np.ascontiguousarray(offset)
     key = ("without_centre", blake2b(offset.data, digest_size=16).digest())
-    return topology.cached(key, lambda: _selected(topology, offset != _centre(topology, offset)))
 
+    def others() -> Topology:
+        centres = central_offsets(topology, offset)  # where there are several, they are exchangeable
+        return _selected(topology, offset != (centres[0] if centres else -1))
 
-def _centre(topology: Topology, offset: np.ndarray) -> int:
-    """The offset that leads every node to itself; where there are several, they are exchangeable."""
-    loops = offset[topology.self_loops()]
-    for kind, count in zip(*np.unique(loops, return_counts=True)):
-        if count == topology.num_nodes == np.count_nonzero(offset == kind):
-            return int(kind)
-    return -1
+    return topology.cached(key, others)
 
 
 def _selected(topology: Topology, kept: np.ndarray) -> Topology:
