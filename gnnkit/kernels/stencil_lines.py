@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def find_lines(table: NDArray[Any]) -> Lines:
     if backwards:
         table, there, followed = np.ascontiguousarray(table[::-1]), there[::-1], followed[::-1]
     bounds = np.array([0, *(np.flatnonzero(~followed) + 1), len(table)] if len(table) else [0], np.int64)
-    runs = [_runs(table[i:j], there[i:j]) for i, j in zip(bounds[:-1], bounds[1:])]
+    runs = [_runs(table[i:j], there[i:j]) for i, j in itertools.pairwise(bounds)]
     run_bounds = np.cumsum([0, *map(len, runs)])
     turned = table if backwards else np.empty((0, 0), table.dtype)
     every = np.concatenate(runs) if runs else np.empty((0, 5), np.int64)
@@ -80,7 +81,8 @@ def find_lines(table: NDArray[Any]) -> Lines:
 
 def _runs(line: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The runs of a line, from its part [slots, columns] of the table."""
-    used, columns = there.any(axis=0), np.arange(line.shape[1])
+    used = np.logical_or.reduce(there, axis=0)
+    columns = np.arange(line.shape[1])
     first = np.where(used, there.argmax(axis=0), 0)
     last = np.where(used, len(line) - there[::-1].argmax(axis=0), 0)
     base = np.where(used, line[first, columns].astype(np.int64) - first, 0)
@@ -88,9 +90,9 @@ def _runs(line: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.int64]:
     inside = (slots >= first) & (slots < last)
     last[(inside & (line != base + slots)).any(axis=0)] = -1
     # a run goes on where slots are the same ones, and the pixel moves as it did in its first step
-    same = (first[1:] == first[:-1]) & (last[1:] == last[:-1])
+    same: NDArray[np.bool_] = np.logical_and(np.diff(first) == 0, np.diff(last) == 0)
     moves = np.where(same & used[1:], base[1:] - base[:-1], 0)
-    changes = np.flatnonzero((moves[1:] != moves[:-1]) | ~same[1:]) + 1
+    changes = np.flatnonzero((np.diff(moves) != 0) | np.logical_not(same[1:])) + 1
     ends = np.append(changes, len(same))[np.searchsorted(changes, np.arange(len(same)), side="right")]
     starts, steps, j = [], [], 0
     while j < len(columns):

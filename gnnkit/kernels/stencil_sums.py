@@ -39,7 +39,13 @@ _known_steps: dict[int, tuple[weakref.ref[NDArray[Any]], NDArray[np.int8]]] = {}
 
 
 def stencil_sum(
-    parts: Sequence[StencilPart], x: ArrayLike, weight: ArrayLike, *, num_receivers: int, groups: int = 1
+    parts: Sequence[StencilPart],
+    x: ArrayLike,
+    weight: ArrayLike,
+    *,
+    num_receivers: int,
+    groups: int = 1,
+    bias: ArrayLike | None = None,
 ) -> NDArray[Any]:
     """Sum over the edges of a plan, each sender multiplied by the weight of its edge's offset.
 
@@ -54,11 +60,13 @@ def stencil_sum(
     num_receivers : int
     groups : int
         Channels g * in_channels // groups .. of ``x`` go to channels g * out_channels // groups .. of the result.
+    bias : [out_channels], optional
+        What every sum begins with, instead of zero.
 
     Returns
     -------
     [num_receivers, out_channels]
-        Zero for a receiver without edges.
+        The bias, or zero, for a receiver without edges.
 
     Notes
     -----
@@ -82,50 +90,50 @@ def stencil_sum(
            [210.]])
     """
     x, weight = np.asarray(x), np.asarray(weight)
-    dtype = np.result_type(x, weight)
+    first = np.zeros(weight.shape[2], weight.dtype) if bias is None else np.asarray(bias)
+    dtype = np.result_type(x, weight, first)
     if dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
-        return twins.stencil_sum(parts, x, weight, num_receivers=num_receivers, groups=groups)
-    x, weight = read_only(x, dtype), weight.astype(dtype, copy=False)
-    inner, out_size = weight.shape[1:]
-    arrays = [part_arrays(part) for part in parts]
-    # as many rows as receivers are every receiver once: then sums begin with zeros instead of what is in memory
+        out = twins.stencil_sum(parts, x, weight, num_receivers=num_receivers, groups=groups)
+        return out if bias is None else out + first
+    x, weight, first = read_only(x, dtype), weight.astype(dtype, copy=False), read_only(first, dtype)
+    out = empty((num_receivers, weight.shape[2]), dtype)
+    arrays = [part_arrays(part) for part in parts] if out.size and weight.shape[1] else []
+    # as many rows as receivers are every receiver once: then sums begin with the bias instead of what is in memory
     whole = len(arrays) > 0 and arrays[0].total == num_receivers
-    shape = (num_receivers, out_size)
-    out = empty(shape, dtype) if whole else np.zeros(shape, dtype)
-    if out.size == 0:
-        return out
-    if inner == 0:
-        return np.zeros(shape, dtype)
+    if not whole:
+        out[:] = first
     for k, part in enumerate(arrays):
         if part.total:
-            _add_part(part, x, weight, groups, whole and k == 0, out)
+            _add_part(part, x, weight, groups, first if whole and k == 0 else None, out)
     return out
 
 
 def _add_part(
-    part: PartArrays, x: NDArray[Any], weight: NDArray[Any], groups: int, fresh: bool, out: NDArray[Any]
+    part: PartArrays, x: NDArray[Any], weight: NDArray[Any], groups: int, first: NDArray[Any] | None, out: NDArray[Any]
 ) -> None:
+    """Add a part to ``out``, or to rows ``first`` if that is given; then ``out`` need not hold anything yet."""
     loops = backend.loops("stencil_sums")
     inner, out_size = weight.shape[1:]
     if inner == 1 and groups > 1:
         # several results of each channel: as many copies of the channel, each with weights of its own
         wide = x if groups == out_size else np.repeat(x, out_size // groups, axis=1)
-        done = _depthwise(loops, part, wide, weight, fresh, out)
+        done = _depthwise(loops, part, wide, weight, first, out)
     elif out_size == groups > 1:
-        done = _depthwise_merged(loops, part, x, weight, fresh, out)
+        done = _depthwise_merged(loops, part, x, weight, first, out)
     else:
-        done = _dense(loops, part, x, weight, groups, fresh, out)
+        done = _dense(loops, part, x, weight, groups, first, out)
     if not done:
-        if fresh:
-            out[:] = 0
+        if first is not None:
+            out[:] = first
         weight = read_only(weight).reshape(len(weight), inner, groups, out_size // groups)
         args = (*part[:5], x.reshape(-1), x.shape[1], weight, out.reshape(-1))
         run_chunks(lambda i, j: loops.careful_sum(i, j, *args), even_bounds(part.total, CHUNKS))
 
 
 def _dense(
-    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], groups: int, fresh: bool, out: NDArray[Any]
-) -> bool:
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], groups: int, first: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> bool:  # fmt: skip
     """Add a part to ``out``; False, and nothing is done, if a weight is not finite."""
     table, rows, offsets, sender_base, receiver_base, total = part
     inner, columns = weight.shape[1], weight.shape[2] // groups
@@ -138,11 +146,12 @@ def _dense(
     block = block_rows(slots, x.shape[1] * size, loops.ROWS)
     slab = max(1, SLAB_BYTES // (inner * min(2 * lanes, columns) * size))
     absent, flat_x, flat_out = np.zeros(x.shape[1], x.dtype), x.reshape(-1), out.reshape(-1)
+    fresh, starts = first is not None, _starts(first, 2 * lanes, x.dtype)
 
-    def run(i: int, j: int, first: int, stop: int) -> None:
+    def run(i: int, j: int, tile: int, stop: int) -> None:
         loops.sum_blocks(
-            i, j, first, stop, table, rows, sender_base, receiver_base, flat_x, x.shape[1], panels, inner, columns,
-            groups, absent, block, slab, fresh, flat_out,
+            i, j, tile, stop, table, rows, sender_base, receiver_base, flat_x, x.shape[1], panels, inner, columns,
+            groups, absent, block, slab, fresh, starts, flat_out,
         )  # fmt: skip
 
     chunks = chunk_count(total, slots, inner, -(-columns // lanes) * lanes * groups)
@@ -151,7 +160,7 @@ def _dense(
 
 
 def _depthwise(
-    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], fresh: bool, out: NDArray[Any]
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], first: NDArray[Any] | None, out: NDArray[Any]
 ) -> bool:
     """The same where every channel has weights of its own."""
     table, rows, offsets, sender_base, receiver_base, total = part
@@ -165,11 +174,12 @@ def _depthwise(
     copy, last, shift = tail_copy(x, -channels % lanes)
     steps = _steps(loops, table)
     flat_x, flat_out = x.reshape(-1), out.reshape(-1)
+    fresh, starts = first is not None, _starts(first, lanes, x.dtype)
 
-    def run(i: int, j: int, first: int, stop: int) -> None:
+    def run(i: int, j: int, vector: int, stop: int) -> None:
         loops.depthwise_sum_blocks(
-            i, j, first, stop, table, steps, rows, sender_base, receiver_base, flat_x, channels, panels, copy, last,
-            shift, block, fresh, flat_out,
+            i, j, vector, stop, table, steps, rows, sender_base, receiver_base, flat_x, channels, panels, copy, last,
+            shift, block, fresh, starts, flat_out,
         )  # fmt: skip
 
     _run_chunks(run, total, vectors, chunk_count(total, slots, 1, vectors * lanes), loops.RUN_ROWS)
@@ -177,21 +187,26 @@ def _depthwise(
 
 
 def _depthwise_merged(
-    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], fresh: bool, out: NDArray[Any]
+    loops: Any, part: PartArrays, x: NDArray[Any], weight: NDArray[Any], first: NDArray[Any] | None, out: NDArray[Any]
 ) -> bool:
     """The same where a group of channels has one result: every channel alone, then the sum of each group."""
     offsets, inner, groups = weight.shape
     shape = (len(out), groups, inner)
-    wide = np.empty(shape, x.dtype) if fresh else np.zeros(shape, x.dtype)
+    begun = None if first is None else np.zeros(groups * inner, x.dtype)
+    wide = np.zeros(shape, x.dtype) if first is None else np.empty(shape, x.dtype)
     alone = np.ascontiguousarray(weight.transpose(0, 2, 1)).reshape(offsets, 1, groups * inner)
-    if not _depthwise(loops, part, x, alone, fresh, wide.reshape(len(out), -1)):
+    if not _depthwise(loops, part, x, alone, begun, wide.reshape(len(out), -1)):
         return False
+    if first is not None:
+        out[:] = first
     for c in range(inner):
-        if fresh and c == 0:
-            out[:] = wide[:, :, 0]
-        else:
-            out += wide[:, :, c]
+        out += wide[:, :, c]
     return True
+
+
+def _starts(first: NDArray[Any] | None, beyond: int, dtype: Any) -> NDArray[Any]:
+    """What rows begin with, and ``beyond`` numbers more: it is read in whole vectors."""
+    return read_only(np.zeros(0, dtype) if first is None else np.append(first, np.zeros(beyond, dtype)))
 
 
 def _steps(loops: Any, table: NDArray[Any]) -> NDArray[np.int8]:

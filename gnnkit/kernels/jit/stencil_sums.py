@@ -64,9 +64,12 @@ def pack(start, stop, weight, transposed, offsets, inner, columns, groups, lanes
 @jit
 def sum_blocks(
     row_start, row_stop, tile_start, tile_stop, table, rows, sender_base, receiver_base, x, row_size, panels,
-    inner, columns, groups, absent, block, slab, fresh, out,
+    inner, columns, groups, absent, block, slab, fresh, starts, out,
 ):  # fmt: skip
-    """Rows row_start..row_stop of a part, counted through its repetitions, and tiles of columns."""
+    """Rows row_start..row_stop of a part, counted through its repetitions, and tiles of columns.
+
+    If ``fresh``, rows begin with ``starts``, which is as long as a row and two vectors.
+    """
     size = x.itemsize
     lanes = VECTOR_BYTES // size
     vectors = -(-columns // lanes)
@@ -98,16 +101,16 @@ def sum_blocks(
                 at, position = size * group * inner, panel + i * step
                 if wide:
                     for r in range(0, end - begin, WIDE_ROWS):
-                        wide_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new)
+                        wide_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new, starts)
                 else:
                     for r in range(0, end - begin, ROWS):
-                        narrow_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new)
+                        narrow_tile(sources, r, i, j, at, inner, panels, position, targets, there, width, new, starts)
 
 
 @jit
 def depthwise_sum_blocks(
     row_start, row_stop, vector_start, vector_stop, table, steps, rows, sender_base, receiver_base, x, channels, panels,
-    absent, last, shift, block, fresh, out,
+    absent, last, shift, block, fresh, starts, out,
 ):  # fmt: skip
     """The same where every channel has its own weights and no other; panels [vector of channels, slot, lane].
 
@@ -148,7 +151,7 @@ def depthwise_sum_blocks(
             at, position = size * v * lanes, v * lanes * slots
             for t in range(tiles):
                 depthwise_tile(
-                    sources, t * RUN_ROWS, runs, t, counts[t], at, panels, position, targets, at, width, new
+                    sources, t * RUN_ROWS, runs, t, counts[t], at, panels, position, targets, at, width, new, starts
                 )  # fmt: skip
 
 

@@ -98,23 +98,27 @@ def fetch(typingctx, there):
     return types.void(types.int64), codegen
 
 
-def _begin(builder, fresh, vector, count, read):
-    """The sums of a tile before anything is added: zeros if ``fresh`` is not 0, else what ``read()`` gives."""
+def _begin(builder, fresh, vector, count, read, read_new=None):
+    """The sums of a tile before anything is added: zeros, or ``read_new()``, if ``fresh`` is not 0, else ``read()``."""
     with builder.if_else(builder.icmp_signed("!=", fresh, _int(0))) as (new, old):
         with new:
+            begun = read_new() if read_new else [ir.Constant(vector, [0.0] * vector.count)] * count
             from_new = builder.block
         with old:
             values = read()
             from_old = builder.block
     sums = [builder.phi(vector) for _ in range(count)]
-    for phi, value in zip(sums, values):
-        phi.add_incoming(ir.Constant(vector, [0.0] * vector.count), from_new)
+    for phi, value, first in zip(sums, values, begun):
+        phi.add_incoming(first, from_new)
         phi.add_incoming(value, from_old)
     return sums
 
 
-def _begin_rows(builder, fresh, goals, width, vector, vectors):
-    """The sums of a tile that writes to ``goals``, ``width`` numbers to each."""
+def _begin_rows(builder, fresh, goals, width, vector, vectors, starts):
+    """The sums of a tile that writes to ``goals``, ``width`` numbers to each; all rows begin with ``starts`` if fresh.
+
+    That is read in whole vectors.
+    """
     lanes, itemsize = vector.count, 4 if vector.element == ir.FloatType() else 8
     rest = builder.sub(width, _int((vectors - 1) * lanes))
 
@@ -125,7 +129,15 @@ def _begin_rows(builder, fresh, goals, width, vector, vectors):
             found.append(vector_rows._read(builder, builder.gep(goal, [_int((vectors - 1) * lanes)]), rest, vector))
         return found
 
-    return _begin(builder, fresh, vector, len(goals) * vectors, read)
+    def read_new():
+        return _read_all(builder, starts, vector, vectors, itemsize) * len(goals)
+
+    return _begin(builder, fresh, vector, len(goals) * vectors, read, read_new)
+
+
+def _moved(builder, pointer, offset):
+    """``pointer``, ``offset`` bytes further."""
+    return builder.inttoptr(builder.add(builder.ptrtoint(pointer, INT64), offset), pointer.type)
 
 
 def _end_rows(builder, sums, goals, width, vectors):
@@ -162,87 +174,33 @@ def _read_all(builder, pointer, vector, vectors, itemsize):
     return [builder.load(_vector_at(builder, p, vector), align=itemsize) for p in ahead]
 
 
-def _lanes_between(builder, begin, end, vector):
-    """A mask of the lanes begin <= k < end."""
-    lanes = ir.Constant(ir.VectorType(INT64, vector.count), list(range(vector.count)))
-    begins, ends = (_splat(builder, k, vector.count) for k in (begin, end))
-    return builder.and_(builder.icmp_signed(">=", lanes, begins), builder.icmp_signed("<", lanes, ends))
-
-
-def _read_lanes(builder, source, mask, vector):
-    """The numbers of a vector at the address ``source``; 0 for lanes outside ``mask``, whose memory is not touched."""
-    itemsize = 4 if vector.element == ir.FloatType() else 8
-    pointer = builder.inttoptr(source, vector.as_pointer())
-    signature = ir.FunctionType(vector, [pointer.type, INT32, mask.type, vector])
-    name = f"llvm.masked.load.v{vector.count}f{8 * itemsize}.p0"
-    load = cgutils.get_or_insert_function(builder.module, signature, name)
-    return builder.call(load, [pointer, ir.Constant(INT32, itemsize), mask, ir.Constant(vector, [0.0] * vector.count)])
-
-
-@intrinsic
-def copy_line(typingctx, source, step, begin, end, width, rows, out, position, stride):
-    """out[position + j * stride + k] = number k at the address source + j * step, for 0 <= j < rows, 0 <= k < width.
-
-    Numbers outside begin <= k < end are 0. So are those that follow up to the end of a vector, of a half or a quarter
-    of one if ``width`` is that small: short stores cross fewer cache lines.
-    """
-    index = types.int64
-
-    def codegen(context, builder, sig, values):
-        source_, step_, begin_, end_, width_, rows_, _, position_, stride_ = values
-        whole, lanes, itemsize = _vector_type(context, out.dtype)
-        data = _array(context, builder, sig, values, 6)
-        done = builder.append_basic_block("copied")
-        for part in (lanes // 4, lanes // 2, lanes):
-            vector = ir.VectorType(whole.element, part)
-            fits, wider = builder.append_basic_block(f"by_{part}"), done
-            if part == lanes:
-                builder.branch(fits)
-            else:
-                wider = builder.append_basic_block(f"beyond_{part}")
-                builder.cbranch(builder.icmp_signed("<=", width_, _int(part)), fits, wider)
-            builder.position_at_end(fits)
-            with _loop(builder, _int(0), builder.sdiv(builder.add(width_, _int(part - 1)), _int(part)), []) as (v, _):
-                at = builder.mul(v, _int(part))
-                mask = _lanes_between(builder, builder.sub(begin_, at), builder.sub(end_, at), vector)
-                from_ = builder.add(source_, builder.mul(at, _int(itemsize)))
-                to = builder.gep(data, [builder.add(position_, at)])
-                with _loop(builder, _int(0), rows_, []) as (j, _):
-                    value = _read_lanes(builder, builder.add(from_, builder.mul(j, step_)), mask, vector)
-                    there = _vector_at(builder, builder.gep(to, [builder.mul(j, stride_)]), vector)
-                    builder.store(value, there, align=itemsize)
-            builder.branch(done)
-            builder.position_at_end(wider)
-        return context.get_dummy_value()
-
-    arguments = (index, index, index, index, index, index, out, index, index)
-    return types.void(*arguments), codegen
-
-
 def sum_tile(rows, vectors):
     """The intrinsic that adds slots to a tile of ``rows`` results of ``vectors`` vectors of channels.
 
-    tile(sources, row, begin, end, source_offset, channels, panel, position, targets, target_offset, width, fresh):
+    tile(sources, row, begin, end, source_offset, channels, panel, position, targets, shift, width, fresh, first):
     for row <= j < row + rows, add sources[i, j][c] * panel[position + (i, c)] over slots begin <= i < end and
-    channels c, in this order, to targets[j][:width] (to zeros if fresh). sources and targets hold addresses, which the
-    offsets move by bytes. ``width`` ends in the last vector. Several rows with one target must have the same sources:
-    they all write the same.
+    channels c, in this order, to targets[j][:width] (if fresh to first[:width], moved as the target). sources and
+    targets hold addresses, which the offsets move by bytes. ``width`` ends in the last vector. Several rows with one
+    target must have the same sources: they all write the same.
     """
     index = types.int64
 
     @intrinsic
-    def tile(typingctx, sources, row, begin, end, offset, channels, panel, position, targets, shift, width, fresh):
+    def tile(
+        typingctx, sources, row, begin, end, offset, channels, panel, position, targets, shift, width, fresh, first
+    ):
         number = panel.dtype
 
         def codegen(context, builder, sig, values):
-            _, row_, begin_, end_, offset_, channels_, _, position_, _, shift_, width_, fresh_ = values
+            _, row_, begin_, end_, offset_, channels_, _, position_, _, shift_, width_, fresh_, _ = values
             vector, lanes, itemsize = _vector_type(context, number)
             table = _array(context, builder, sig, values, 0)
             table_width = _row_length(context, builder, sig, values, 0)
             start = builder.gep(_array(context, builder, sig, values, 6), [position_])
             target_table = _array(context, builder, sig, values, 8)
             goals = _pointers(builder, target_table, row_, _int(1), rows, shift_, vector.element)
-            sums = _begin_rows(builder, fresh_, goals, width_, vector, vectors)
+            begin_with = _moved(builder, _array(context, builder, sig, values, 12), shift_)
+            sums = _begin_rows(builder, fresh_, goals, width_, vector, vectors, begin_with)
             with _loop(builder, begin_, end_, sums) as (i, sums_of_slot):
                 place = builder.add(builder.mul(i, table_width), row_)
                 pointers = _pointers(builder, table, place, _int(1), rows, offset_, vector.element)
@@ -259,7 +217,7 @@ def sum_tile(rows, vectors):
             _end_rows(builder, sums, goals, width_, vectors)
             return context.get_dummy_value()
 
-        arguments = (sources, index, index, index, index, index, panel, index, targets, index, index, index)
+        arguments = (sources, index, index, index, index, index, panel, index, targets, index, index, index, first)
         return types.void(*arguments), codegen
 
     return tile
@@ -268,19 +226,19 @@ def sum_tile(rows, vectors):
 def run_tile(rows, lengths):
     """The intrinsic that adds slots to a tile of ``rows`` results of one vector of channels, each with its own weights.
 
-    tile(sources, row, runs, k, count, source_offset, panel, position, targets, target_offset, width, fresh): as that
-    of :func:`sum_tile`, but lane f of slot i adds sources[i, j][f] * panel[position + (i, f)]. Slots come in ``count``
-    runs, runs[k, :] slots in each: 1 or one of ``lengths``, or minus that. In a run, slot i + 1 has at row j what slot
-    i has at row j + 1 (minus: j - 1), as neighbours in an image do: then a vector is loaded once for all its slots.
+    tile(sources, row, runs, k, count, source_offset, panel, position, targets, target_offset, width, fresh, first): as
+    that of :func:`sum_tile`, but lane f of slot i adds sources[i, j][f] * panel[position + (i, f)]. Slots come in
+    ``count`` runs, runs[k, :] slots in each: 1 or one of ``lengths``, or minus that. In a run, slot i + 1 has at row j
+    what slot i has at row j + 1 (minus: j - 1), as neighbours in an image do: then a vector is loaded once for all.
     """
     index = types.int64
 
     @intrinsic
-    def tile(typingctx, sources, row, runs, which, count, offset, panel, position, targets, shift, width, fresh):
+    def tile(typingctx, sources, row, runs, which, count, offset, panel, position, targets, shift, width, fresh, first):
         number = panel.dtype
 
         def codegen(context, builder, sig, values):
-            _, row_, _, which_, count_, offset_, _, position_, _, shift_, width_, fresh_ = values
+            _, row_, _, which_, count_, offset_, _, position_, _, shift_, width_, fresh_, _ = values
             vector, lanes, itemsize = _vector_type(context, number)
             table = _array(context, builder, sig, values, 0)
             table_width = _row_length(context, builder, sig, values, 0)
@@ -309,7 +267,8 @@ def run_tile(rows, lengths):
                             new[r] = _multiply_add(builder, x, weight, new[r])
                 return new
 
-            sums = [*_begin_rows(builder, fresh_, goals, width_, vector, 1), _int(0)]
+            begin_with = _moved(builder, _array(context, builder, sig, values, 12), shift_)
+            sums = [*_begin_rows(builder, fresh_, goals, width_, vector, 1, begin_with), _int(0)]
             with _loop(builder, _int(0), count_, sums) as (k, state):
                 *old, i = state
                 length = builder.load(builder.gep(run_table, [builder.add(first_run, k)]))
@@ -333,7 +292,7 @@ def run_tile(rows, lengths):
             _end_rows(builder, sums[:rows], goals, width_, 1)
             return context.get_dummy_value()
 
-        arguments = (sources, index, runs, index, index, index, panel, index, targets, index, index, index)
+        arguments = (sources, index, runs, index, index, index, panel, index, targets, index, index, index, first)
         return types.void(*arguments), codegen
 
     return tile

@@ -10,8 +10,9 @@ import numpy as np
 
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.jit.stencil_addresses import fill_targets
+from gnnkit.kernels.jit.stencil_lines import copy_line
 from gnnkit.kernels.jit.stencil_outers import VECTOR_BYTES, few_narrow, few_wide, many_narrow, many_wide
-from gnnkit.kernels.jit.stencil_tiles import FEW_CHANNELS, address, copy_line
+from gnnkit.kernels.jit.stencil_tiles import FEW_CHANNELS, address
 
 
 @jit
@@ -108,7 +109,7 @@ def outer_windows(
 
 @jit
 def collect_windows(partial, offsets, columns, tile_rows, lanes, out):
-    """Add the partial sums, piece after piece, to out[offset, channel, column]; ``offsets`` of the slots as in Lines."""
+    """Add the partial sums, piece after piece, to out[offset, channel, column]."""
     inner = out.shape[1]
     vectors, tiles = -(-len(offsets) * inner // lanes), -(-columns // tile_rows)
     for i in range(len(offsets)):
