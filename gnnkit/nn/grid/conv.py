@@ -105,7 +105,8 @@ class StencilConv(GridLayer):
         if centres and middle not in centres:
             raise InvalidFeatureError(
                 "The offsets of the edges must be those of the kernel. "
-                f"In {layer_name(self)} a pixel itself has offset {middle}, in the graph {centres[0]}. Make the graph with the same kernel_size."
+                f"In {layer_name(self)} a pixel itself has offset {middle}, in the graph {centres[0]}. "
+                "Make the graph with the same kernel_size."
             )
 
     def to_matrix(self, grid: Grid | Graph | GridTopology) -> Any:
