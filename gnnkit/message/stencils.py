@@ -33,6 +33,11 @@ def _grid_sum(x: Any, weight: Any, *, topology: GridTopology, groups: int) -> An
 
 
 @primitive
+def _grid_sum_from(x: Any, weight: Any, bias: Any, *, topology: GridTopology, groups: int) -> Any:
+    return K.stencil_sum(topology.parts, x, weight, num_receivers=topology.num_receivers, groups=groups, bias=bias)
+
+
+@primitive
 def _grid_outer(x: Any, y: Any, *, topology: GridTopology, num_offsets: int, groups: int) -> Any:
     return K.stencil_outer(topology.parts, x, y, num_offsets=num_offsets, groups=groups)
 
@@ -65,6 +70,18 @@ def _sum_weight(g: Any, y: Any, x: Any, weight: Any, *, topology: GridTopology, 
     return _grid_outer(x, g, topology=topology, num_offsets=weight.shape[0], groups=groups)
 
 
+def _from_x(g: Any, y: Any, x: Any, weight: Any, bias: Any, *, topology: GridTopology, groups: int) -> Any:
+    return _sum_x(g, y, x, weight, topology=topology, groups=groups)
+
+
+def _from_weight(g: Any, y: Any, x: Any, weight: Any, bias: Any, *, topology: GridTopology, groups: int) -> Any:
+    return _sum_weight(g, y, x, weight, topology=topology, groups=groups)
+
+
+def _from_bias(g: Any, y: Any, x: Any, weight: Any, bias: Any, *, topology: GridTopology, groups: int) -> Any:
+    return np.sum(g, axis=0) if is_tensor(g) else K.column_sums(g)
+
+
 def _outer_x(g: Any, out: Any, x: Any, y: Any, *, topology: GridTopology, num_offsets: int, groups: int) -> Any:
     return _grid_sum(y, reversed_weight(g, groups), topology=topology.transpose(), groups=groups)
 
@@ -74,6 +91,7 @@ def _outer_y(g: Any, out: Any, x: Any, y: Any, *, topology: GridTopology, num_of
 
 
 defvjp(_grid_sum, _sum_x, _sum_weight, keep="01")
+defvjp(_grid_sum_from, _from_x, _from_weight, _from_bias, keep="01")
 defvjp(_grid_outer, _outer_x, _outer_y, keep="01")
 
 
@@ -146,7 +164,9 @@ def _by_offset(topology: Topology, offset: np.ndarray, num_offsets: int) -> list
 # --- doors ---------------------------------------------------------------------------------------------------------
 
 
-def stencil_sum(topology: Topology, x: Any, weight: Any, *, offset: Any = None, groups: int = 1) -> Tensor:
+def stencil_sum(
+    topology: Topology, x: Any, weight: Any, *, offset: Any = None, groups: int = 1, bias: Any = None
+) -> Tensor:
     """Sum of the senders' rows at every receiver, each times the matrix of the offset of its edge: a convolution.
 
     Parameters
@@ -162,12 +182,14 @@ def stencil_sum(topology: Topology, x: Any, weight: Any, *, offset: Any = None, 
         knows its own.
     groups : int
         Columns of ``x`` and of the result are cut in so many groups, and each result sees its own group only.
+    bias : array or Tensor [out], floating, optional
+        Added to every row of the result; converted to the dtype of ``x``. Here that costs no pass over the result.
 
     Returns
     -------
     Tensor [num_receivers, out]
         ``y[r] = sum over the edges (s -> r) of x[s] @ weight[offset]``; 0 for a receiver without edges. Parallel edges
-        count each.
+        count each. ``bias`` is added to that.
 
     Raises
     ------
@@ -195,11 +217,15 @@ def stencil_sum(topology: Topology, x: Any, weight: Any, *, offset: Any = None, 
     array([ 0.,  1., 32.])
     """
     x, weight = _checked_pair(topology, x, weight, groups)
+    bias = None if bias is None else _checked_bias(bias, weight)
     if isinstance(topology, GridTopology):
         _check_grid(topology, offset, weight.shape[0])
-        return as_tensor(_grid_sum(x, weight, topology=topology, groups=groups))
+        if bias is None:
+            return as_tensor(_grid_sum(x, weight, topology=topology, groups=groups))
+        return as_tensor(_grid_sum_from(x, weight, bias, topology=topology, groups=groups))
     parts = _by_offset(topology, _checked_offset(topology, offset), weight.shape[0])
-    return as_tensor(_edge_sum(x, weight, parts, topology.num_receivers, groups))
+    total = _edge_sum(x, weight, parts, topology.num_receivers, groups)
+    return as_tensor(total if bias is None else total + bias)
 
 
 def stencil_outer(
@@ -274,6 +300,16 @@ def _checked_pair(topology: Topology, x: Any, weight: Any, groups: int) -> tuple
         )
     _check_groups(groups, x.shape[1], weight.shape[2])
     return x, weight if weight.dtype == x.dtype else weight.astype(x.dtype)
+
+
+def _checked_bias(bias: Any, weight: Any) -> Any:
+    bias = check_floating(bias if is_tensor(bias) else np.asarray(bias), "bias")
+    if bias.shape != weight.shape[2:]:
+        raise ShapeError(
+            f"bias must be [out] for weight [num_offsets, in // groups, out]. Got bias {list(bias.shape)} and weight "
+            f"{list(weight.shape)}. Give one number per channel of the result."
+        )
+    return bias if bias.dtype == weight.dtype else bias.astype(weight.dtype)
 
 
 def _check_groups(groups: int, inside: int, out: int) -> None:

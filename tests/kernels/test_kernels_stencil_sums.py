@@ -278,6 +278,26 @@ def test_an_absent_edge_adds_nothing_whatever_is_not_finite(channels, where, val
         assert np.isfinite(result).any() and not np.isfinite(result).all()
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_sums_begin_with_the_bias(backend, channels, rng):
+    part, groups = image_part(5, 6, copies=2), channels[2]
+    x, weight, bias = arrays(rng, channels, 60, 1, 9)
+    half = K.StencilPart(part.table[:4], None, part.offsets[:4], part.sender_base, part.receiver_base)
+    rest = K.StencilPart(part.table[4:], None, part.offsets[4:], part.sender_base, part.receiver_base)
+    expected = twins.stencil_sum((part,), x, weight, num_receivers=70, groups=groups) + bias
+    with K.use_backend(backend):
+        for parts, rows in (((part,), 60), ((part,), 70), ((half, rest), 60), ((), 70)):
+            result = K.stencil_sum(parts, x, weight, num_receivers=rows, groups=groups, bias=bias[0])
+            wanted = expected[:rows] if parts else np.tile(bias, (70, 1))
+            np.testing.assert_allclose(result, wanted, rtol=1e-10, atol=1e-10)
+        weight[0] = np.inf
+        with np.errstate(invalid="ignore"):
+            result = K.stencil_sum((part,), x, weight, num_receivers=60, groups=groups, bias=bias[0])
+            wanted = twins.stencil_sum((part,), x, weight, num_receivers=60, groups=groups) + bias
+        np.testing.assert_allclose(result, wanted, rtol=1e-10, atol=1e-10)
+
+
 def test_other_dtypes_strides_and_read_only_arrays(rng):
     part = image_part(4, 4)
     x = np.arange(64).reshape(16, 4)[:, ::2]

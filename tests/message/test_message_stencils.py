@@ -87,6 +87,25 @@ def test_derivatives_of_first_and_second_order(where, groups, options, rng):
     gk.autodiff.assert_gradients(outer, x, y, order=2, directions=2)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_bias_is_added_once_and_has_derivatives(groups, rng):
+    topology = grid_topology(Grid([(3, 4), (2, 5)]), Stencil((3, 3), padding="same"))
+    edges, offset = topology.to_explicit()
+    x, weight, bias = (rng.normal(size=shape) for shape in ((22, 4), (9, 4 // groups, 6), (6,)))
+    expected = stencil_sum(topology, x, weight, groups=groups).numpy() + bias
+    for place, options in ((topology, {}), (edges, {"offset": offset})):
+        result = stencil_sum(place, x, weight, groups=groups, bias=bias, **options)
+        np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12)
+    narrow = stencil_sum(topology, x.astype("float32"), weight, groups=groups, bias=bias)
+    assert narrow.dtype == np.float32
+
+    def total(x, weight, bias):
+        return np.sum(stencil_sum(topology, x, weight, groups=groups, bias=bias) ** 2)
+
+    for order in (1, 2):
+        gk.assert_gradients(total, x, weight, bias, order=order)
+
+
 def test_third_derivatives(rng):
     """Of the cube of a linear function: its third derivative along one direction is 6 times the cube there."""
     topology = grid_topology(Grid((4, 3)), Stencil(3, ndim=2))
@@ -157,6 +176,8 @@ X, W = np.ones((3, 2)), np.ones((3, 2, 4))
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
+        ((GRID, X, W, {"bias": np.ones(3)}), errors.ShapeError, "one number per channel of the result"),
+        ((GRID, X, W, {"bias": np.ones(4, int)}), errors.DTypeError, "float32 or float64"),
         ((GRID, X[:2], W, {}), errors.ShapeError, "one row per sender"),
         ((GRID, X[:, 0], W, {}), errors.ShapeError, r"\[nodes, channels\]"),
         ((GRID, X[:, :1], W, {}), errors.ShapeError, "channels of each group"),

@@ -63,8 +63,8 @@ class StencilConv(GridLayer):
         if not isinstance(graph.topology, GridTopology) and "offset" in graph.edges:
             return graph.replace(x=self._on_given_edges(graph, x))
         place = self.place(graph)
-        y = stencil_sum(place.topology, x, self.weight, groups=self.groups)
-        return self.moved(graph, place, add_bias(y, self.bias))
+        y = stencil_sum(place.topology, x, self.weight, groups=self.groups, bias=self.bias)
+        return self.moved(graph, place, y)
 
     def on_edges(self, graph: Graph) -> Graph:
         """The same as calling the layer on a grid graph, but over explicit edges with a message program.

@@ -11,7 +11,6 @@ from gnnkit.errors import InvalidArgumentError, InvalidGraphError
 from gnnkit.graph import Graph
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
 from gnnkit.message import stencil_sum
-from gnnkit.nn.conv.base import add_bias
 from gnnkit.nn.grid.base import Place, grid_of, kept_place, per_axis
 from gnnkit.nn.grid.conv import StencilConv
 from gnnkit.nn.inputs import layer_name
@@ -68,8 +67,8 @@ class _ConvTranspose(StencilConv):
     def forward(self, graph: Graph, onto: Graph | None = None) -> Graph:
         x = self.checked(graph)
         place = self.place(graph) if onto is None else self._place_onto(graph, onto)
-        y = stencil_sum(place.topology, x, self.weight, groups=self.groups)
-        return self.moved(graph, place, add_bias(y, self.bias))
+        y = stencil_sum(place.topology, x, self.weight, groups=self.groups, bias=self.bias)
+        return self.moved(graph, place, y)
 
     def on_edges(self, graph: Graph, onto: Graph | None = None) -> Graph:
         """The same as calling the layer, but over explicit edges; see :meth:`Conv2d.on_edges`."""
