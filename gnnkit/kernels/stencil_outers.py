@@ -29,7 +29,7 @@ PARTIAL = 1 << 20
 LARGE_WEIGHT = 1 << 18  # numbers that are collected by several threads
 SHORTEST_PIECE = 512  # rows that are worth partial sums of their own
 # Work per row in multiply-adds of vectors: to copy one vector of a window, and to work out where a slot reads.
-COPY_WORK, SOURCE_WORK = 10, 2
+COPY_WORK, SOURCE_WORK = 9, 2
 
 
 def stencil_outer(
@@ -164,7 +164,7 @@ def _dense(loops: Any, part: PartArrays, x: NDArray[Any], y: NDArray[Any], group
     _, inner, out_size = out.shape
     columns, slots, size = out_size // groups, len(table), x.dtype.itemsize
     lanes = loops.VECTOR_BYTES // size
-    windowed = inner < loops.FEW_CHANNELS
+    windowed = groups > 1 and inner < loops.FEW_CHANNELS
     channels, ranks = (slots * inner, 1) if windowed else (inner, slots)
     tile_rows = _tile_rows(loops, channels)
     tiles = -(-channels // tile_rows)
