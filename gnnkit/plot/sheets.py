@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.autodiff import as_array
-from gnnkit.errors import ShapeError, UnknownFieldError
+from gnnkit.errors import DTypeError, ShapeError, UnknownFieldError, UnknownNameError
 from gnnkit.plot.style import INK, PALETTE, PAPER
 
 HATCH, ABSENT, FRAME = "#8FB2CC", "#E9F1F8", "#B5B5B5"  # blue, as white and grey are values of pixels
@@ -169,6 +169,11 @@ def field_rows(graph: Any, field: str | ArrayLike, *, name: str = "field") -> ND
             f"A picture needs one value, or one row of channels, for each of the {graph.num_nodes} pixels. "
             f"Got shape {values.shape}. Pass an array [num_nodes] or [num_nodes, channels]."
         )
+    if values.dtype.kind not in "biuf":
+        raise DTypeError(
+            f"A picture shows real numbers or booleans. Got {name} of dtype {values.dtype}. "
+            "Turn its values into numbers."
+        )
     return values
 
 
@@ -193,6 +198,10 @@ def colours(values: NDArray[Any], low: float, high: float, scale: str) -> NDArra
         rgba = np.ones((len(part), 4))
         rgba[:, :3] = np.clip(np.nan_to_num(part), 0.0, 1.0)
     else:
+        if scale not in matplotlib.colormaps:
+            raise UnknownNameError(
+                f"scale must name a colour map of matplotlib. Got {scale!r}. Use for instance 'gray' or 'viridis'."
+            )
         part = part.reshape(len(part))
         rgba = np.asarray(matplotlib.colormaps[scale](np.clip(np.nan_to_num(part), 0.0, 1.0)))
     rgba[~np.isfinite(part.reshape(len(part), 3 if part.ndim == 2 else 1)).all(axis=1), 3] = 0.0

@@ -248,3 +248,12 @@ def test_amounts_that_are_none_are_refused(amount):
         gk.transforms.colour_jitter(g, brightness=amount)
     with pytest.raises(gk.errors.InvalidArgumentError, match="share"):
         gk.transforms.drop_pixels(g, share=amount)
+
+
+def test_images_of_mixed_sizes_flip_each_for_itself():
+    images = [np.arange(float(3 * n)).reshape(3, n) for n in range(2, 12)]
+    flipped = gk.to_image(gk.transforms.random_flip(gk.from_image(images), rng=0))
+    turned = [np.array_equal(new[..., 0], old[:, ::-1]) for new, old in zip(flipped, images)]
+    kept = [np.array_equal(new[..., 0], old) for new, old in zip(flipped, images)]
+    assert turned == (np.random.default_rng(0).random(10) < 0.5).tolist()
+    assert kept == [not each for each in turned] and any(kept) and any(turned)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gnnkit as gk
-from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, UnknownFieldError
+from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, UnknownFieldError, UnknownNameError
 from gnnkit.graph import Grid, Stencil, grid_topology
 from gnnkit.plot.sheets import arrange, colours, panels_of, span
 
@@ -210,3 +210,13 @@ def test_sheets_and_scales():
     assert colours(np.array([0.5, np.nan]), 0.0, 1.0, "gray")[:, 3].tolist() == [1.0, 0.0]
     (panel,) = panels_of(Grid((2, 3), lattice="hexagonal"))
     np.testing.assert_allclose(np.diff(panel.centres()[[0, 3]], axis=0), [[0.5, np.sqrt(3) / 2]])
+
+
+def test_what_is_no_colour_is_refused():
+    g = gk.from_image(np.zeros((2, 2)), nodes={"name": np.array([["a", "b"], ["c", "d"]])})
+    with pytest.raises(DTypeError, match="A picture shows real numbers"):
+        gk.plot.image(g, field="name")
+    with pytest.raises(DTypeError, match="complex128"):
+        gk.plot.image(g, field=np.ones(4) * 1j)
+    with pytest.raises(UnknownNameError, match="scale must name a colour map"):
+        gk.plot.image(g, scale="nope")
