@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gnnkit.kernels import backend
-from gnnkit.kernels.arrays import FAST_FLOATS, read_only
+from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import elementwise as twins
+
+SHORT = 1 << 10  # elements that numpy handles as fast
 
 
 def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
@@ -262,4 +264,52 @@ def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     out = np.empty(y.shape, y.dtype)
     args = (float(alpha), *(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
     parallel_rows(backend.loops("elementwise").elu_adjoint, y.size, args, width=2)
+    return out
+
+
+def relu_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    """Adjoint of the larger of x and 0 from its result: ``g`` times 1 where ``y`` is positive, else times 0.
+
+    Parameters
+    ----------
+    g, y : float [...]
+        Adjoint of the result, and the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.relu_adjoint(np.array([3.0, 3.0]), np.array([0.0, 2.0]))
+    array([0., 3.])
+    """
+    return _by_result("relu_adjoint", g, y)
+
+
+def tanh_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    """Adjoint of the hyperbolic tangent from its result: ``g * (1 - y**2)``.
+
+    Parameters
+    ----------
+    g, y : float [...]
+        Adjoint of the result, and the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.tanh_adjoint(np.array([4.0, 4.0]), np.array([0.0, 0.5]))
+    array([4., 3.])
+    """
+    return _by_result("tanh_adjoint", g, y)
+
+
+def _by_result(name: str, g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    """An element-wise adjoint that needs nothing but the result."""
+    g, y = np.asarray(g), np.asarray(y)
+    usual = g.dtype == y.dtype and y.dtype in FAST_FLOATS and g.shape == y.shape and y.size >= SHORT
+    if not usual or backend.current_backend() == "numpy":
+        return getattr(twins, name)(g, y)  # type: ignore[no-any-return]
+    out = empty(y.shape, y.dtype)
+    args = (*(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
+    parallel_rows(getattr(backend.loops("elementwise"), name), y.size, args, width=2)
     return out

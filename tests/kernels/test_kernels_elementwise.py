@@ -186,3 +186,16 @@ def test_copy_columns(dtype, width, rng, threads):
         out = np.zeros_like(expected)
         K.copy_columns(source, 5, width, out, 1)
         np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("name", ["relu_adjoint", "tanh_adjoint"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adjoints_by_the_result_equal_their_twins(name, dtype, rng):
+    for shape in ((0, 3), (7,), (33, 31), (211, 23)):
+        g, y = rng.normal(size=shape).astype(dtype), rng.normal(size=shape).astype(dtype)
+        for array, values in ((g, [np.nan, np.inf, -np.inf]), (y, [1.0, 2.0, np.nan, 0.0])):
+            array.reshape(-1)[: len(values)] = values[: array.size]
+        with np.errstate(invalid="ignore"):
+            result, expected = getattr(K, name)(g, y), getattr(twins, name)(g, y)
+        assert result.dtype == dtype and result.shape == shape
+        np.testing.assert_allclose(result, expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-6)

@@ -116,3 +116,23 @@ def elu_adjoint(start, stop, alpha, g, y, out):
         n = min(lanes, stop - c)
         adjoint, result = v.load(g, 0, c, n), v.load(y, 0, c, n)
         v.store(out, 0, c, n, v.where(result > 0.0, adjoint, adjoint * (result + alpha)))
+
+
+@jit
+def relu_adjoint(start, stop, g, y, out):
+    """Elements start..stop of one row: g times 1 where the result y was positive, else times 0."""
+    lanes = v.lanes(out)
+    one, none = v.constant(out, 1.0), v.zeros(out)
+    for c in range(start, stop, lanes):
+        n = min(lanes, stop - c)
+        v.store(out, 0, c, n, v.load(g, 0, c, n) * v.where(v.load(y, 0, c, n) > 0.0, one, none))
+
+
+@jit
+def tanh_adjoint(start, stop, g, y, out):
+    """Elements start..stop of one row: g * (1 - y^2)."""
+    lanes = v.lanes(out)
+    for c in range(start, stop, lanes):
+        n = min(lanes, stop - c)
+        result = v.load(y, 0, c, n)
+        v.store(out, 0, c, n, v.load(g, 0, c, n) * (1.0 - result * result))

@@ -95,3 +95,12 @@ def cross_entropy_adjoint(g: ArrayLike, labels: ArrayLike, probabilities: ArrayL
     hits = np.zeros_like(probabilities)
     hits[np.arange(len(labels)), labels] = 1
     return g[:, None] * (probabilities - hits)
+
+
+def relu_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    return np.asarray(g) * (np.asarray(y) > 0)
+
+
+def tanh_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    g, y = np.asarray(g), np.asarray(y)
+    return g * (1 - y * y)
