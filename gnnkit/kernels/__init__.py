@@ -56,6 +56,7 @@ from gnnkit.kernels.stencil_pool import stencil_argmax as stencil_argmax
 from gnnkit.kernels.stencil_pool import stencil_max as stencil_max
 from gnnkit.kernels.stencil_pool import stencil_max_adjoint as stencil_max_adjoint
 from gnnkit.kernels.stencil_pool import stencil_max_spread as stencil_max_spread
+from gnnkit.kernels.stencil_pool import stencil_spread as stencil_spread
 from gnnkit.kernels.stencil_sums import stencil_sum as stencil_sum
 from gnnkit.kernels.stencils import StencilPart as StencilPart
 from gnnkit.kernels.traversal import khop as khop

@@ -140,6 +140,43 @@ def stencil_max_spread(
     return out
 
 
+def stencil_spread(
+    parts: Sequence[StencilPart], y: ArrayLike, *, num_senders: int, factor: float = 1.0, complete: bool = False
+) -> NDArray[Any]:
+    """Every row, times ``factor``, to all senders of its receiver: the adjoint of sums over windows that share none.
+
+    Parameters
+    ----------
+    parts : sequence of StencilPart
+        The plan of the sums. No sender may occur twice in it.
+    y : float [num_receivers, channels]
+    num_senders : int
+    factor : float
+    complete : bool
+        Whether every sender occurs, so that the result need not be cleared first.
+
+    Returns
+    -------
+    [num_senders, channels]
+        0 where a sender does not occur.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> zero = np.zeros(1, np.int64)
+    >>> pairs = K.StencilPart(np.array([[0, 2], [1, 3]]), None, np.array([0, 1], np.int32), zero, zero)
+    >>> K.stencil_spread([pairs], np.array([[4.0], [2.0]]), num_senders=4, factor=0.5).ravel()
+    array([2., 2., 1., 1.])
+    """
+    y = np.asarray(y)
+    if not _is_fast(y):
+        return twins.stencil_spread(parts, y, num_senders=num_senders, factor=factor, complete=complete)
+    out = (empty if complete else np.zeros)((num_senders, y.shape[1]), y.dtype)
+    _run("stencil_spread", parts, read_only(y), out, last=(y.dtype.type(factor),))
+    return out
+
+
 def stencil_argmax(
     parts: Sequence[StencilPart], x: ArrayLike, y: ArrayLike, *, num_receivers: int
 ) -> NDArray[np.int32]:
@@ -181,17 +218,22 @@ def _is_fast(x: NDArray[Any]) -> bool:
     return x.dtype in FAST_FLOATS and backend.current_backend() != "numpy"
 
 
-def _run(name: str, parts: Sequence[StencilPart], *arrays: NDArray[Any], first: bool | None = None) -> None:
-    """Run the loop ``name`` over the parts, one after another: they may meet in a row."""
+def _run(
+    name: str, parts: Sequence[StencilPart], *arrays: NDArray[Any], first: bool = False, last: tuple[Any, ...] = ()
+) -> None:
+    """Run the loop ``name`` over the parts, one after another: they may meet in a row.
+
+    It gets ``arrays``, whether this is the first part if ``first``, and ``last``.
+    """
     loop: Callable[..., None] = getattr(backend.loops("stencil_pool"), name)
     channels = arrays[0].shape[1]
     for position, part in enumerate(parts):
         slots, columns = part.table.shape
         rows = _EVERY_COLUMN if part.rows is None else part.rows
         plan = (part.table, read_only(rows, part.table.dtype), part.offsets, part.sender_base, part.receiver_base)
-        last = () if first is None else (position == 0,)
+        more = (position == 0, *last) if first else last
         units = columns * len(part.sender_base)
         if channels and units:
             # a slot costs as much as some 16 numbers, each of them two of the simplest kind
             work = 2 * (slots + 1) * max(channels, 16)
-            parallel_rows(loop, units, (*map(read_only, plan), *arrays, *last), width=work)
+            parallel_rows(loop, units, (*map(read_only, plan), *arrays, *more), width=work)

@@ -53,6 +53,25 @@ defvjp(_to_winners, lambda g, out, shared, **constants: _from_winners(g, **const
 defvjp(_from_winners, lambda g, out, values, **constants: _to_winners(g, **constants), keep="")
 
 
+@primitive
+def _window_sums(x: Any, *, topology: GridTopology, factor: float) -> Any:
+    """Sums over windows, times ``factor``: a depthwise convolution, every channel is a group."""
+    channels = x.shape[1]
+    weight = np.full((topology.num_offsets, min(channels, 1), channels), factor, x.dtype)
+    return K.stencil_sum(topology.parts, x, weight, num_receivers=topology.num_receivers, groups=max(channels, 1))
+
+
+@primitive
+def _to_windows(y: Any, *, topology: GridTopology, factor: float) -> Any:
+    """The adjoint, for windows apart from each other: every sender takes the row of its window."""
+    complete = _sender_degrees(topology)[0] == 1
+    return K.stencil_spread(topology.parts, y, num_senders=topology.num_senders, factor=factor, complete=complete)
+
+
+defvjp(_window_sums, lambda g, y, x, **constants: _to_windows(g, **constants), keep="")
+defvjp(_to_windows, lambda g, out, y, **constants: _window_sums(g, **constants), keep="")
+
+
 def _sender_degrees(topology: GridTopology) -> tuple[int, int]:
     """Least and largest number of windows that a sender lies in."""
 
@@ -231,7 +250,9 @@ def stencil_mean(topology: Topology, x: Any) -> Tensor:
     x = _checked(topology, x)
     shares, channels = _shares(topology, x.dtype), x.shape[1]
     uniform = isinstance(shares, float)
-    # a depthwise convolution: every channel is a group
+    if _sender_degrees(topology)[1] <= 1:
+        total = as_tensor(_window_sums(x, topology=topology, factor=shares if uniform else 1.0))
+        return total if uniform else total * shares
     weight = np.full((topology.num_offsets, min(channels, 1), channels), shares if uniform else 1.0, x.dtype)
     total = stencil_sum(topology, x, weight, groups=max(channels, 1))
     return total if uniform else total * shares

@@ -109,6 +109,25 @@ def test_windows_apart_are_spread_without_the_transpose(topology, channels, seed
         np.testing.assert_array_equal(found, want)
 
 
+@given(topologies(), st.sampled_from([0, 1, 6, 17]), st.integers(0, 99), st.sampled_from(["float32", "float64"]))
+@settings(max_examples=60, deadline=None)
+def test_rows_spread_to_windows_apart_are_the_transposed_sum(topology, channels, seed, dtype):
+    if topology.num_senders and topology.out_degree().max() > 1:
+        return
+    y = np.random.default_rng(seed).normal(size=(topology.num_receivers, channels)).astype(dtype)
+    weight = np.full((topology.num_offsets, min(channels, 1), channels), 0.25, dtype)
+    sizes = {"num_receivers": topology.num_senders, "groups": max(channels, 1)}
+    want = K.stencil_sum(topology.transpose().parts, y, weight, **sizes)
+    complete = topology.num_senders > 0 and topology.out_degree().min() == 1
+    for backend in ("numba", "numpy"):
+        with K.use_backend(backend):
+            found = K.stencil_spread(
+                topology.parts, y, num_senders=topology.num_senders, factor=0.25, complete=complete
+            )
+        assert found.dtype == want.dtype
+        np.testing.assert_array_equal(found, want)
+
+
 def test_known_answer_of_a_picture():
     image = np.array([[1.0, 5, 2, 2], [3, 4, 2, 0], [-1, -2, np.nan, 0], [-3, -4, 0, 0]])
     windows = grid_topology(Grid((4, 4)), Stencil(2, ndim=2, stride=2))

@@ -102,6 +102,28 @@ def stencil_max_spread(start, stop, table, rows, offsets, sender_base, receiver_
 
 
 @jit
+def stencil_spread(start, stop, table, rows, offsets, sender_base, receiver_base, y, out, factor):
+    """Give rows of y, times ``factor``, to all their senders; none is met twice."""
+    slots, columns = table.shape
+    lanes, width = v.lanes(y), y.shape[1]
+    unit = start
+    while unit < stop:
+        copy = unit // columns
+        begin = unit - copy * columns
+        end = min(columns, begin + stop - unit)
+        sender = sender_base[copy]
+        for j in range(begin, end):
+            receiver = receiver_base[copy] + (rows[j] if rows.shape[0] else j)
+            for c in range(0, width, lanes):
+                n = min(lanes, width - c)
+                value = v.load(y, receiver, c, n) * factor
+                for i in range(slots):
+                    if table[i, j] >= 0:
+                        v.store(out, sender + table[i, j], c, n, value)
+        unit += end - begin
+
+
+@jit
 def stencil_argmax(start, stop, table, rows, offsets, sender_base, receiver_base, x, y, out):
     """Lower rows of ``out`` (-1: none) to the offsets of the senders that equal y."""
     slots, columns = table.shape

@@ -44,6 +44,16 @@ def stencil_max_spread(
     return out
 
 
+def stencil_spread(
+    parts: Sequence[Any], y: ArrayLike, *, num_senders: int, factor: float = 1.0, complete: bool = False
+) -> NDArray[Any]:
+    y = np.asarray(y)
+    out = np.zeros((num_senders, y.shape[1]), y.dtype)
+    for senders, receivers, _ in edges(parts):
+        out[senders] = y[receivers] * y.dtype.type(factor)
+    return out
+
+
 def stencil_argmax(parts: Sequence[Any], x: ArrayLike, y: ArrayLike, *, num_receivers: int) -> NDArray[np.int32]:
     x, y = np.asarray(x), np.asarray(y)
     out = np.full((num_receivers, x.shape[1]), -1, np.int32)
