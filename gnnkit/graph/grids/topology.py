@@ -38,7 +38,8 @@ class GridTopology(Topology):
     num_offsets : int
         Number of weights K of the stencil.
     parts : tuple of gnnkit.kernels.StencilPart
-        The plan that the stencil kernels run; its memory does not grow with the number of images.
+        The plan that the stencil kernels run. Of images of one size it is as large as for one of them; with a mask, and
+        of small images of many sizes, it has an entry per edge.
 
     Raises
     ------
