@@ -294,3 +294,19 @@ def test_layers_are_rebuilt_from_their_specification(layer):
     assert repr(again) == repr(layer)
     graph = gk.from_image(np.random.default_rng(0).normal(size=(6, 6, 2)))
     np.testing.assert_array_equal(again(graph).x.numpy(), layer(graph).x.numpy())
+
+
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"stride": 3, "padding": "valid"}])
+@pytest.mark.parametrize("masked", [False, True])
+def test_means_have_the_same_bits_alone_and_in_a_batch(options, masked):
+    """Alone every window of the first image may be full (or just one pixel short); in the batch others are not."""
+    rng = np.random.default_rng(0)
+    images = [rng.normal(size=(*size, 2)) for size in ((6, 9), (7, 5))]
+    masks = [np.ones(image.shape[:2], bool) for image in images] if masked else None
+    if masked:
+        masks[0][1::3, 1::3] = False  # the centre of every window
+    layer = gk.nn.MeanPool(3, **options)
+    both = gk.to_image(layer(gk.from_image(images, mask=masks)))
+    for i, image in enumerate(images):
+        alone = layer(gk.from_image(image, mask=None if masks is None else masks[i]))
+        np.testing.assert_array_equal(gk.to_image(alone), both[i])
