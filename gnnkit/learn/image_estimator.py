@@ -197,7 +197,7 @@ class ImageEstimator(NetworkTrainer):
         if len(stack) and stack.channels != self.channels_:
             raise ShapeError(
                 f"Images have the channels of training, {self.channels_}. Got {stack.channels}. "
-                "Convert them to the same kind, grey or colour."
+                "Convert them to the same kind, grey or colour; a single colour image needs an axis in front, X[None]."
             )
         if self.model == "lenet" and len(stack) and stack.size != self.image_size_:
             raise ShapeError(

@@ -63,7 +63,7 @@ class ImageStack:
         elif isinstance(X, list | tuple):
             stack = cls._from_list(X, border, owner)
         else:
-            stack = cls._from_array(np.asarray(X), border, owner)
+            stack = cls._from_array(np.asarray(as_array(X)), border, owner)
         stack._check_pixels()
         return stack
 
@@ -76,7 +76,8 @@ class ImageStack:
                 f"{', x being sparse' if 'x' in graph.nodes else ''}. Make it with gk.from_image(images)."
             )
         rows = np.asarray(as_array(graph.x))
-        return cls(_numbers(rows, owner).reshape(len(rows), -1), grid, graph.topology.stencil, "graph")  # type: ignore[attr-defined]
+        rows = _numbers(rows, owner).reshape(len(rows), math.prod(rows.shape[1:]))
+        return cls(rows, grid, graph.topology.stencil, "graph")  # type: ignore[attr-defined]
 
     @classmethod
     def _from_list(cls, images: list[Any] | tuple[Any, ...], border: str, owner: str) -> ImageStack:
@@ -99,6 +100,11 @@ class ImageStack:
             )
         count, height, width = images.shape[:3]
         channels = images.shape[3] if images.ndim == 4 else 1
+        if height <= 4 < channels:  # what other libraries call [N, channels, height, width] would train, on nonsense
+            raise ShapeError(
+                f"Channels are the last axis, [N, height, width, channels]. Got shape {images.shape}, which looks like "
+                "channels first. Use np.moveaxis(X, 1, -1); if the images really are that flat, gk.from_image(X)."
+            )
         grid = Grid((height, width), num_graphs=count)
         rows = _numbers(images, owner).reshape(grid.num_nodes, channels)
         return cls(rows, grid, Stencil(3, ndim=2, border=border), "array")

@@ -110,7 +110,7 @@ def check_every_form_of_x_teaches_the_same(estimator):
     y = labels_for(estimator)
     graph = gk.from_image(X[..., None])
     flat = y.reshape(-1) if of_pixels(estimator) else y
-    for form, target in ((X[..., None], y), (list(X), list(y)), (graph, flat)):
+    for form, target in ((X[..., None], y), (list(X), list(y)), (graph, flat), (gk.Tensor(X), y)):
         assert np.array_equal(np.asarray(estimator.fit(form, target).predict_proba(X)), first)
 
 
@@ -169,6 +169,8 @@ def check_bad_images(estimator):
         estimator.fit(X.reshape(24, -1), y)
     with pytest.raises(DTypeError, match=r"floats, uint8 .0 to 255. or booleans as pixels. Got dtype int64"):
         estimator.fit(X.astype(int), y)
+    with pytest.raises(ShapeError, match=r"\(24, 3, 12, 13\), which looks like channels first. Use np.moveaxis"):
+        estimator.fit(np.repeat(X[:, None], 3, axis=1), y)
     with pytest.raises(DTypeError, match="Got dtype object"):
         estimator.fit(X.astype(object), y)
     broken = X.copy()
@@ -206,6 +208,9 @@ def check_prediction_on_other_channels_is_refused(estimator):
     fitted(estimator)
     with pytest.raises(ShapeError, match=r"Images have the channels of training, 1. Got 3"):
         estimator.predict(np.repeat(X[..., None], 3, axis=3))
+    estimator.fit(np.repeat(X[..., None], 3, axis=3), labels_for(estimator))
+    with pytest.raises(ShapeError, match=r"training, 3. Got 1. .*X\[None\]"):
+        estimator.predict(np.repeat(X[0][..., None], 3, axis=2))
 
 
 def check_bad_settings(estimator):

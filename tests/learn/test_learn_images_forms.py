@@ -83,6 +83,19 @@ def test_pixels_that_do_not_exist_are_neither_seen_nor_labelled():
     assert np.array_equal(whole.predict(other), whole.predict(g)[order])
 
 
+def test_an_image_without_any_pixel_is_a_legal_nothing():
+    images = RNG.random((6, 8, 8, 1)).astype("float32")
+    exists = np.ones((6, 8, 8), bool)
+    exists[2] = False
+    g = gk.from_image(images, mask=exists)
+    model = ImageClassifier(epochs=2, **TINY).fit(g, np.arange(6) % 2)
+    assert np.isfinite(model.predict_proba(g)).all()
+    alone = gk.from_image(images[2:3], mask=exists[2:3])
+    assert model.predict(alone).shape == (1,)
+    pixels = PixelClassifier(epochs=2, **{**TINY, "batch_size": 1}).fit(g, (g.x[:, 0] > 0.5).astype(int))
+    assert pixels.predict(g).shape == (320,) and pixels.predict(alone).shape == (0,)
+
+
 def test_a_graph_keeps_its_border():
     images, _, kinds = squares([(8, 8)] * 12)
     wrapped = gk.from_image(np.stack(images)[..., None], border="wrap")
