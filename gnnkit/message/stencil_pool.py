@@ -250,7 +250,8 @@ def stencil_mean(topology: Topology, x: Any) -> Tensor:
         return neighbour_sum(topology, x) * _shares(topology, x.dtype)
     x = _checked(topology, x)
     shares, channels = _shares(topology, x.dtype), x.shape[1]
-    uniform = isinstance(shares, float) and _may_scale_first(topology, shares)
+    # Only powers of two: others would round otherwise before the sum, and other images of the batch would decide it.
+    uniform = isinstance(shares, float) and math.frexp(shares)[0] == 0.5
     if _sender_degrees(topology)[1] <= 1:
         total = as_tensor(_window_sums(x, topology=topology, factor=shares if uniform else 1.0))
         return total if uniform else total * shares
@@ -271,16 +272,6 @@ def _shares(topology: Topology, dtype: Any) -> Any:
         return shares
 
     return topology.cached(("shares", np.dtype(dtype).char), build)
-
-
-def _may_scale_first(topology: GridTopology, share: float) -> bool:
-    """Whether to scale before the sum, which rounds otherwise: only if the batch around an image has no say in it."""
-    if math.frexp(share)[0] == 0.5:  # a power of two: exact before as after
-        return True
-    stencil, grids = topology.stencil, (topology.sender_grid, topology.receiver_grid)
-    padded = stencil.padding == "same" or any(map(any, stencil.padding))  # type: ignore[arg-type]
-    whole = stencil.lattice == "square" and (stencil.border != "zero" or not padded)
-    return whole and all(grid.mask is None for grid in grids) and not topology.is_transposed
 
 
 # --- checks --------------------------------------------------------------------------------------------------------
