@@ -35,6 +35,11 @@ class Lines(NamedTuple):
     def lengths(self) -> list[int]:
         return np.diff(self.bounds).tolist()  # type: ignore[no-any-return]
 
+    @property
+    def regular(self) -> bool:
+        """Whether nothing must be looked up in the table."""
+        return bool((self.runs[:, 4] >= 0).all())
+
     def stride(self, inner: int, lanes: int) -> int:
         """Numbers from one window to the next, if a line may be written in whole vectors of ``lanes``."""
         begins = zip(self.bounds[:-1].tolist(), self.lengths)

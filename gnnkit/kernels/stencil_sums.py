@@ -25,6 +25,7 @@ from gnnkit.kernels.stencil_arrays import (
     part_arrays,
     tail_copy,
 )
+from gnnkit.kernels.stencil_dots import add_dots, dots_pay
 from gnnkit.kernels.stencils import StencilPart
 from gnnkit.kernels.twins import stencil_sums as twins
 
@@ -120,6 +121,11 @@ def _add_part(
         done = _depthwise(loops, part, wide, weight, first, out)
     elif out_size == groups > 1:
         done = _depthwise_merged(loops, part, x, weight, first, out)
+    elif groups == 1 and dots_pay(part, inner, out_size, loops.VECTOR_BYTES // x.dtype.itemsize):
+        chunks = chunk_count(part.total, len(part.table), inner, out_size)
+        done = add_dots(
+            part, x, weight, first, out, lambda run, tiles, rows: _run_chunks(run, part.total, tiles, chunks, rows)
+        )
     else:
         done = _dense(loops, part, x, weight, groups, first, out)
     if not done:

@@ -16,7 +16,7 @@ from gnnkit.kernels.twins import stencil_sums as twins
 CHANNELS = [
     (1, 1, 1), (1, 10, 1), (3, 8, 1), (10, 10, 1), (7, 16, 1), (8, 17, 1), (12, 33, 1), (16, 64, 1), (25, 70, 1),
     (40, 3, 1), (2, 3, 2), (8, 16, 3), (13, 20, 2), (1, 1, 3), (1, 1, 16), (1, 1, 37), (1, 1, 70), (1, 2, 5),
-    (1, 3, 20), (2, 1, 9), (4, 1, 33),
+    (1, 3, 20), (2, 1, 9), (4, 1, 33), (16, 1, 1), (16, 2, 1), (16, 4, 1), (16, 6, 1), (24, 6, 1),
 ]  # fmt: skip
 
 
@@ -212,7 +212,27 @@ def test_what_is_known_of_a_table_goes_with_it(rng):
     assert len(stencil_sums._known_steps) == before
 
 
-LARGE = [(1, 10, 1), (10, 10, 1), (24, 40, 1), (1, 1, 40), (3, 5, 4)]
+def test_borders_lines_and_steps_of_a_grid_change_nothing(rng):
+    """Lines of slots that are cut, wrapped, reflected, apart, or run backwards through the image."""
+    from gnnkit.graph.grids import Grid, Stencil, grid_topology
+
+    for border in ("zero", "wrap", "reflect", "edge"):
+        for stride, dilation, size in ((1, 1, 5), (2, 1, 3), (1, 2, 3), (3, 2, 2)):
+            stencil = Stencil(size, ndim=2, stride=stride, dilation=dilation, border=border)
+            there = grid_topology(Grid([(9, 11), (9, 11), (7, 6)]), stencil)
+            for topology in (there, there.transpose()):
+                for channels in ((1, 6, 1), (3, 8, 1), (6, 16, 1), (16, 1, 1), (16, 6, 1)):
+                    shape = topology.num_senders, topology.num_receivers, size**2
+                    x, weight, y = arrays(rng, channels, *shape)
+                    result = K.stencil_sum(topology.parts, x, weight, num_receivers=len(y))
+                    expected = twins.stencil_sum(topology.parts, x, weight, num_receivers=len(y))
+                    np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-10)
+                    outer = K.stencil_outer(topology.parts, x, y, num_offsets=size**2)
+                    expected = twins.stencil_outer(topology.parts, x, y, num_offsets=size**2)
+                    np.testing.assert_allclose(outer, expected, rtol=1e-10, atol=1e-10)
+
+
+LARGE = [(16, 6, 1), (16, 1, 1), (6, 16, 1), (1, 10, 1), (10, 10, 1), (24, 40, 1), (1, 1, 40), (3, 5, 4)]
 
 
 @pytest.mark.parametrize("channels", LARGE)
@@ -240,7 +260,8 @@ def test_same_bits_for_any_number_of_threads(channels, dtype, rng, threads, monk
 
 
 @pytest.mark.parametrize(
-    "channels", [(1, 10, 1), (10, 17, 1), (16, 32, 1), (300, 40, 1), (1, 1, 40), (2, 3, 4), (40, 1, 1)]
+    "channels",
+    [(1, 10, 1), (10, 17, 1), (16, 32, 1), (300, 40, 1), (1, 1, 40), (2, 3, 4), (40, 1, 1), (16, 6, 1), (16, 2, 1)],
 )
 def test_bits_do_not_depend_on_the_position_of_an_image(channels, rng):
     x, weight, _ = arrays(rng, channels, 11 * 35, 1, 9, np.float32)
