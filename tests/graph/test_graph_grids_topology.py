@@ -161,3 +161,16 @@ def test_errors() -> None:
         GridTopology(Grid((4, 4)), Stencil(2, ndim=2, stride=2), Grid((3, 3)))
     with pytest.raises(ShapeError, match=r"The grid has 1, the stencil 2"):
         grid_topology(Grid((4,)), Stencil(3, ndim=2))
+
+
+@pytest.mark.parametrize("options", [{"padding": 1}, {"padding": ((0, 3), (2, 0)), "stride": 2}])
+def test_an_image_without_holes_has_the_same_receivers_beside_images_with_holes(options) -> None:
+    """Also those whose window lies wholly in the padding, which hear nothing in either case."""
+    stencil = Stencil((1, 2), **options)
+    alone = grid_topology(Grid((2, 3)), stencil).receiver_grid
+    holes = [np.ones((2, 3), bool), np.zeros((2, 3), bool)]
+    both = grid_topology(Grid((2, 3), num_graphs=2, mask=holes), stencil)
+    assert both.receiver_grid.image(0) == alone
+    mixed = grid_topology(Grid([(2, 3), (2, 2)], mask=[holes[0], np.zeros((2, 2), bool)]), stencil)
+    assert mixed.receiver_grid.image(0) == alone
+    assert both.num_edges == mixed.num_edges == grid_topology(Grid((2, 3)), stencil).num_edges

@@ -84,17 +84,26 @@ def _as_bool(mask: Any, name: str) -> np.ndarray:
 
 
 def receiver_mask(grid: Grid, stencil: Stencil, sizes: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """bool, flat over images of ``sizes``: whether at least one existing cell lies in the window of each receiver."""
+    """bool, flat over images of ``sizes``: which receivers exist.
+
+    Those in whose window at least one cell exists; and those whose window lies in the padding, so that an image without
+    holes has the same receivers beside images with holes as alone.
+    """
     assert grid.mask is not None
     if grid.is_uniform:
         images = grid.mask.reshape(grid.num_graphs, *grid.size)
-        return _windows(images, grid.size, stencil).reshape(-1)
+        return _receivers(images, grid.size, stencil).reshape(-1)
     ends = grid.cell_ptr
     parts = [
-        _windows(grid.mask[ends[i] : ends[i + 1]].reshape(1, *size), size, stencil).reshape(-1)
+        _receivers(grid.mask[ends[i] : ends[i + 1]].reshape(1, *size), size, stencil).reshape(-1)
         for i, size in enumerate(grid.sizes)
     ]
     return np.concatenate(parts) if parts else np.zeros(sum(map(math.prod, sizes)), bool)
+
+
+def _receivers(images: np.ndarray, size: tuple[int, ...], stencil: Stencil) -> np.ndarray:
+    in_padding = ~_windows(np.ones((1, *size), bool), size, stencil)
+    return _windows(images, size, stencil) | in_padding
 
 
 def _windows(images: np.ndarray, size: tuple[int, ...], stencil: Stencil) -> np.ndarray:

@@ -26,8 +26,9 @@ class GridTopology(Topology):
     sender_grid : Grid
     stencil : Stencil
     receiver_grid : Grid, optional
-        The sizes must be those that the stencil gives. Default: every cell of these that hears at least one sender;
-        the sender grid itself where sizes stay the same at stride 1, so that a mask stays as it is.
+        The sizes must be those that the stencil gives. Default: every cell of these whose window holds a
+        sender, or no cell even without a mask; the sender grid itself where sizes stay the same at stride 1, so that a
+        mask stays as it is.
 
     Attributes
     ----------
