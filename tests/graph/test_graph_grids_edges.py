@@ -64,7 +64,10 @@ def expected_edges(grid: Grid, stencil: Stencil) -> tuple[np.ndarray, int, int]:
     if grid.mask is None:
         return np.array(sorted(edges), int).reshape(-1, 3), grid.num_cells, cells
     same = tuple(outs) == grid.sizes and set(stencil.stride) == {1}
-    exists = grid.mask if same else np.isin(np.arange(cells), [edge[0] for edge in edges])
+    # without the mask: a receiver that hears nothing even then has its window in the padding, and exists
+    whole, _ = naive_edges(grid.without_mask(), stencil)
+    heard, any_cell = (np.isin(np.arange(cells), [edge[0] for edge in each]) for each in (edges, whole))
+    exists = grid.mask if same else heard | ~any_cell
     kept = [edge for edge in edges if exists[edge[0]]]
     receiver_node, sender_node = np.cumsum(exists) - 1, np.cumsum(grid.mask) - 1
     nodes = sorted((receiver_node[r], sender_node[s], k) for r, s, k in kept)

@@ -162,19 +162,20 @@ class Case:
         keeps = output_size(self, size) == size and set(self.stride) == {1}
         pads, rows = self.pads(size), []
         for output in np.ndindex(*output_size(self, size)):
-            total, heard = np.zeros(out_channels), False
+            total, heard, in_padding = np.zeros(out_channels), False, True
             for k, offset in enumerate(itertools.product(*map(range, self.kernel))):
                 place = tuple(
                     folded(o * s + j * d - before, n, self.border)
                     for o, s, j, d, (before, _), n in zip(output, self.stride, offset, self.dilation, pads, size)
                 )
+                in_padding &= None in place
                 if None in place or not there[place]:
                     continue
                 heard = True
                 for g in range(self.groups):
                     part = slice(g * outside, (g + 1) * outside)
                     total[part] += image[place][g * inside : (g + 1) * inside] @ weight[k][:, part]
-            exists = True if not self.has_holes else (there[output] if keeps else heard)
+            exists = True if not self.has_holes else (there[output] if keeps else heard or in_padding)
             if exists:
                 rows.append(total + bias)
         return np.array(rows).reshape(-1, out_channels)

@@ -56,15 +56,16 @@ def windows_of(case, image, there):
     size = image.shape[:-1]
     keeps = output_size(case, size) == size and set(case.stride) == {1}
     for output in np.ndindex(*output_size(case, size)):
-        values = []
+        values, in_padding = [], True
         for offset in itertools.product(*map(range, case.kernel)):
             place = tuple(
                 folded(o * s + j - before, n, case.border)
                 for o, s, j, (before, _), n in zip(output, case.stride, offset, case.pads(size), size)
             )
+            in_padding &= None in place
             if None not in place and there[place]:
                 values.append(image[place])
-        exists = not case.has_holes or (there[output] if keeps else bool(values))
+        exists = not case.has_holes or (there[output] if keeps else bool(values) or in_padding)
         yield np.array(values).reshape(-1, image.shape[-1]), exists
 
 
