@@ -172,6 +172,11 @@ class GridLayer(Module):
 
     def checked(self, graph: Any) -> Tensor:
         """``x`` of a graph that this layer can use, in the dtype of its parameters; others are refused."""
+        if not isinstance(graph, Graph):
+            raise InvalidArgumentError(
+                f"{layer_name(self)} needs a gk.Graph whose nodes are pixels. Got {type_name(graph)}. Make one with "
+                "gk.from_image(array), where a batch is [num_images, height, width, channels]."
+            )
         check_state(graph, layer=self)
         x = graph.x
         if x.dtype.kind in "iub":
