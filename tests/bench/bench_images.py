@@ -6,8 +6,11 @@
 
 MNIST is downloaded once (see gk.datasets) or read from FOLDER; CamVid is read from FOLDER/camvid_60x80.npz. A seed
 draws the initial parameters, the order of the batches and the augmentation; for digits and cluttered digits also the
-split, or the canvases. Nothing is chosen by a test set: settings were chosen on other seeds and on images held out from
-the training part, and the best epoch (CamVid) by the validation part. Printed: test scores, and the seconds of ``fit``.
+split, or the canvases. Printed: test scores, and the seconds of ``fit``.
+
+How settings were chosen: all are first guesses. MNIST's was tried with 5 epochs on the last 10,000 training images,
+seed 100; digits' was compared with three others on the splits of seeds 100 to 103, and kept. The weights are those of
+the last epoch, for CamVid of the one with the best validation mean IoU.
 """
 
 from __future__ import annotations
