@@ -118,6 +118,13 @@ def test_narrow_heads_are_swept_together(topology, monkeypatch):
     assert "parts" not in repr(attention.explain(topology, **fields))
 
 
+def test_few_edges_do_not_pay_for_a_copy(monkeypatch):
+    parts_from(monkeypatch, np.float32)
+    h = np.ones((NUM_NODES, HEADS, CHANNELS), np.float32)
+    fields = {"src": {"h": h, "left": h[..., 0]}, "dst": {"right": h[..., 0]}}
+    assert "parts" not in repr(attention.explain(gk.path(NUM_NODES), **fields))
+
+
 def test_what_has_no_kernel_keeps_no_arrays(topology):
     """The reason is kept with the program; the frames that it was raised in are not."""
 

@@ -38,6 +38,7 @@ PREFETCH_LINES, PREFETCH_LEAST = 72, 128
 # Rows found by index of more bytes than this (which the third-level cache hardly holds) are swept part by part, head by
 # head, if a part takes less than twice as much: each part is copied first, into memory that stays in that cache.
 PART_BYTES = 1 << 24
+PART_EDGES = 4  # of every row at least, or the copy is not worth it
 
 
 def kernel_of(sweep: Sweep) -> Kernel | Unfit:
@@ -51,7 +52,7 @@ def kernel_for(sweep: Sweep, setting: Setting) -> Kernel | Unfit:
     """The kernel that runs: where the rows it finds by index are far too many for a cache, that of a part of them."""
     width = max((x.size for x in sweep.leaves if x.level == sweep.other), default=0) * setting.dtype.itemsize
     count = setting.count(sweep.other) if sweep.other else 0
-    if count * width <= PART_BYTES:
+    if count * width <= PART_BYTES or setting.topology.num_edges < PART_EDGES * count:
         return kernel_of(sweep)
     if sweep.kernel_of_part is None:
         sweep.kernel_of_part = _generated(sweep, in_parts=True)
