@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gnnkit import kernels
+from gnnkit.autodiff.rules.reductions import sum as total
 from gnnkit.autodiff.nodes import Leaf, Node, recording
 from gnnkit.autodiff.tensors import Tensor, as_array, recorded
 from gnnkit.errors import GradientError, ShapeError
@@ -23,9 +24,9 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum an adjoint over the axes along which its argument of ``shape`` was broadcast."""
     extra = g.ndim - len(shape)
     if extra > 0:
-        g = np.sum(g, axis=tuple(range(extra)))
+        g = total(g, tuple(range(extra)))
     axes = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
-    return np.sum(g, axis=axes, keepdims=True) if axes else g
+    return total(g, axes, True) if axes else g
 
 
 def reverse(

@@ -10,6 +10,8 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.rules.reductions import mean
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.autodiff.tensors import is_tensor
 
 
@@ -47,8 +49,8 @@ def _plain(*values: Any) -> bool:
 
 def _standard(x: Any, eps: float) -> tuple[Any, Any]:
     """The standardised columns and 1 / spread, with operations that can be differentiated again."""
-    centred = x - np.mean(x, axis=0)
-    inverse = 1.0 / _spread(np.mean(centred**2, axis=0), eps)
+    centred = x - mean(x, 0)
+    inverse = 1.0 / _spread(mean(centred**2, 0), eps)
     return centred * inverse, inverse
 
 
@@ -59,15 +61,15 @@ def _rule_x(g: Any, y: Any, x: Any, scale: Any, shift: Any, *, eps: float, memo:
         inverse = memo["inverse"]
         return K.column_scale_adjoint(g, x, memo["mean"], inverse * scale, total / count, product * inverse / count)
     standard, inverse = _standard(x, eps)
-    return (g - np.mean(g, axis=0) - standard * np.mean(g * standard, axis=0)) * (inverse * scale)
+    return (g - mean(g, 0) - standard * mean(g * standard, 0)) * (inverse * scale)
 
 
 def _rule_scale(g: Any, y: Any, x: Any, scale: Any, shift: Any, *, eps: float, memo: dict[str, Any]) -> Any:
-    return _sums(g, x, memo)[1] if _plain(g, x) else np.sum(g * _standard(x, eps)[0], axis=0)
+    return _sums(g, x, memo)[1] if _plain(g, x) else axis_sum(g * _standard(x, eps)[0], 0)
 
 
 def _rule_shift(g: Any, y: Any, x: Any, scale: Any, shift: Any, *, eps: float, memo: dict[str, Any]) -> Any:
-    return _sums(g, x, memo)[0] if _plain(g, x) else np.sum(g, axis=0)
+    return _sums(g, x, memo)[0] if _plain(g, x) else axis_sum(g, 0)
 
 
 defvjp(standardise_columns, _rule_x, _rule_scale, _rule_shift, keep="01")

@@ -14,6 +14,7 @@ from gnnkit import kernels
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.rules.reductions import kept_shape
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.kernels import blockwise
@@ -287,12 +288,12 @@ def softmax(x: Any, axis: Any = -1) -> Any:
             [1. , 0. ]])
     """
     e = np.exp(x - _finite_max(x, axis))
-    total = np.sum(e, axis=axis, keepdims=True)
+    total = axis_sum(e, axis, True)
     e /= np.where(total == 0, 1.0, total)
     return e
 
 
-defvjp(softmax, lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)), keep="y")
+defvjp(softmax, lambda g, y, x, axis=-1: y * (g - axis_sum(g * y, axis, True)), keep="y")
 
 
 @primitive
@@ -306,11 +307,11 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     Tensor([-1000.,     0.])
     """
     shifted = x - _finite_max(x, axis)
-    total = np.sum(np.exp(shifted), axis=axis, keepdims=True)
+    total = axis_sum(np.exp(shifted), axis, True)
     return shifted - np.log(np.where(total == 0, 1.0, total))  # of no channels, or of -inf only, it is 0
 
 
-defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), keep="y")
+defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * axis_sum(g, axis, True), keep="y")
 
 
 @primitive
@@ -329,7 +330,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     top = _finite_max(x, axis)
     with np.errstate(divide="ignore"):
-        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+        y = np.log(axis_sum(np.exp(x - top), axis, True)) + top
     return y if keepdims else np.squeeze(y, axis=axis)
 
 

@@ -292,17 +292,19 @@ def sparse_matmul(sparse: SparseMatrix, dense: Any) -> Any:
             f"A matrix of shape {sparse.shape} multiplies a dense one of {sparse.shape[1]} rows. "
             f"Got shape {values.shape}. Transpose or select rows first."
         )
-    return multiply_sparse(sparse, dense)
+    return multiply_sparse(sparse, dense, channels=bool(getattr(dense, "is_shared", False)))
 
 
 @primitive
-def multiply_sparse(sparse: SparseMatrix, dense: Any) -> Any:
+def multiply_sparse(sparse: SparseMatrix, dense: Any, *, channels: bool = False) -> Any:
+    """``sparse @ dense``; the sum is one over ``channels``, which have an order, or over anything else."""
     dtype = np.result_type(sparse.dtype, dense.dtype)
     sparse = sparse.astype(dtype)
     columns = np.ascontiguousarray(dense if dense.ndim == 2 else dense[:, None], dtype=dtype)
-    out = K.neighbour_sum(sparse.indptr, sparse.indices, columns, sparse.data)
+    with K.exact_sums(K.sums_are_exact() and not channels):
+        out = K.neighbour_sum(sparse.indptr, sparse.indices, columns, sparse.data)
     return out if dense.ndim == 2 else out[:, 0]
 
 
-defvjp(multiply_sparse, None, lambda g, y, sparse, dense: multiply_sparse(sparse.T, g), keep="")
+defvjp(multiply_sparse, None, lambda g, y, sparse, dense, channels: multiply_sparse(sparse.T, g), keep="")
 multiply_sparse.op.name = "sparse_matmul"  # type: ignore[attr-defined]

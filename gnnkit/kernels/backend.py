@@ -203,13 +203,16 @@ def _listen() -> None:
         _announce_compilation()
 
 
-def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., Any], *, contract: bool = True) -> Callable[..., Any]:
     """Compile ``function`` with the one preset of gnnkit: lazy, cached on disk, without the GIL, IEEE arithmetic.
 
     Parameters
     ----------
     function : callable
         Loops over plain arrays, written for numba. Inputs arrive read-only, only ``out`` arrays are writeable.
+    contract : bool
+        Whether a product may be added without being rounded first. The loops of exact sums say no: their results
+        follow from single roundings.
 
     Returns
     -------
@@ -224,7 +227,9 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     _listen()
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"} if contract else False)(
+        function
+    )
     # numba raises where no cache folder can be written; such a machine compiles in every process instead.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _cache_class()(function)  # type: ignore[attr-defined]

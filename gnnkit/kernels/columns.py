@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.kernels import backend
+from gnnkit.kernels import backend, prerounded
 from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
+from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import columns as twins
 
@@ -30,6 +31,9 @@ def column_moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     >>> K.column_moments(np.array([[1.0], [7.0], [7.0], [9.0]]))
     (array([6.]), array([9.]))
     """
+    if sums_are_exact():
+        mean = prerounded.axis_sum(x, 0) / len(x)
+        return mean, prerounded.axis_sum((x - mean) ** 2, 0) / len(x)
     if not _is_fast(x):
         return twins.column_moments(x)
     x = read_only(x)
@@ -67,6 +71,8 @@ def column_products(g: NDArray[Any], x: NDArray[Any], mean: NDArray[Any]) -> tup
     >>> K.column_products(np.array([[1.0], [2.0]]), np.array([[5.0], [7.0]]), np.array([6.0]))
     (array([3.]), array([1.]))
     """
+    if sums_are_exact():
+        return prerounded.column_sums(g), exact_sums.column_sums(g * (x - mean))
     if not (_is_fast(x) and g.dtype == x.dtype):
         return twins.column_products(g, x, mean)
     first, second = _sums("block_products", read_only(x), read_only(mean, x.dtype)[None], read_only(g), results=2)

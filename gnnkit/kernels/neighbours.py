@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnkit.kernels import backend
+from gnnkit.kernels import backend, prerounded
 from gnnkit.kernels.arrays import FAST_FLOATS, as_rows, pointers, positions, read_only
 from gnnkit.kernels.csr import stable_order
+from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.twins import neighbours as twins
 
@@ -83,6 +84,9 @@ def scatter_add(values: ArrayLike, index: ArrayLike, num_rows: int) -> NDArray[A
     array([2., 0., 5.])
     """
     values, index = np.asarray(values), np.asarray(index)
+    if sums_are_exact() and values.dtype.kind == "f" and index.ndim == 1:
+        indptr, order = stable_order(index, num_rows)
+        return prerounded.row_sums(indptr, order, values, None)
     small = values.size < SMALL_SCATTER or values.dtype not in FAST_FLOATS or index.ndim != 1
     if small or backend.current_backend() == "numpy":
         return twins.scatter_add(values, index, num_rows)
@@ -130,6 +134,8 @@ def neighbour_sum(
     x = np.asarray(x)
     weights = None if weights is None else _weights_like(np.asarray(weights), x)
     dtype = x.dtype if weights is None else np.result_type(x, weights)
+    if sums_are_exact() and dtype.kind == "f":
+        return prerounded.row_sums(np.asarray(indptr), np.asarray(indices), x.astype(dtype, copy=False), weights)
     if dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.neighbour_sum(indptr, indices, x, weights)
     indptr, indices = pointers(indptr), positions(indices)

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnkit.kernels import prerounded_products
 from gnnkit.kernels.arrays import FAST_FLOATS, empty
+from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import run_chunks
 
 # Multiplications from which BLAS may use several threads (OpenBLAS: 2**18): smaller products are left to it whole.
@@ -116,6 +118,32 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     >>> K.matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
+    if sums_are_exact() and np.result_type(a, b).kind == "f":
+        return prerounded_products.matmul(a, b)
+    return _matmul(a, b)
+
+
+def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """``rows @ matrix`` with a matrix that all rows share, in the usual order also where sums are exact.
+
+    The sum runs over the channels, whose order is that of the matrix and no other; relabelling nodes moves the rows.
+
+    Parameters
+    ----------
+    rows : [..., inner]
+    matrix : [inner, columns]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.rows_times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    return _matmul(rows, matrix)
+
+
+def _matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     if not (type(a) is type(b) is np.ndarray and a.ndim == b.ndim == 2 and a.dtype == b.dtype):
         return np.matmul(a, b)
     (rows, inner), columns = a.shape, b.shape[1]

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnkit.kernels import backend
+from gnnkit.kernels import backend, prerounded_segments
 from gnnkit.kernels.arrays import FAST_FLOATS, as_rows, pointers, read_only
 from gnnkit.kernels.blocks import BLOCK
 from gnnkit.kernels.csr import expand_indptr
+from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.neighbours import gather
 from gnnkit.kernels.parallel import balanced_bounds, parallel_rows
 from gnnkit.kernels.twins import segments as twins
@@ -25,6 +26,8 @@ from gnnkit.kernels.twins import segments as twins
 def _reduce(name: str, values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     """Run the loop (or the twin) called ``name``: one output row per segment."""
     values = np.asarray(values)
+    if sums_are_exact() and values.dtype.kind == "f":
+        return getattr(prerounded_segments, name)(values, np.asarray(indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return getattr(twins, name)(values, indptr)
     indptr, rows = pointers(indptr), as_rows(read_only(values))
@@ -192,6 +195,8 @@ def segment_logsumexp(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     array([1000.69314718,         -inf])
     """
     values = np.asarray(values)
+    if sums_are_exact() and values.dtype.kind == "f":
+        return prerounded_segments.segment_logsumexp(values, np.asarray(indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.segment_logsumexp(values, indptr)
     indptr, rows = pointers(indptr), as_rows(read_only(values))
@@ -260,6 +265,8 @@ def segment_softmax(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     array([0.5, 0.5, 1. , 0. ])
     """
     values = np.asarray(values)
+    if sums_are_exact() and values.dtype.kind == "f":
+        return prerounded_segments.segment_softmax(values, np.asarray(indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.segment_softmax(values, indptr)
     indptr, rows = pointers(indptr), as_rows(read_only(values))

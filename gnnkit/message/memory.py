@@ -1,7 +1,7 @@
 """Remember, on a topology, what was computed from one constant array, for as long as that array lives.
 
 The key is the array object itself, by weak reference: nothing is kept alive. :func:`remember` is for arrays that
-cannot change; :func:`remember_constant` notices when somebody wrote into the array. Imports Topology only.
+cannot change; :func:`remember_constant` notices when somebody wrote into the array. Imports Topology and kernels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit.graph import Topology
+from gnnkit.kernels import sums_are_exact
 
 WORDS = 256  # of eight bytes, in a block of a fingerprint
 MOST_REMEMBERED = 4  # results of remember_constant per topology; the oldest goes first
@@ -66,7 +67,7 @@ def remember_constant(topology: Topology, what: Hashable, source: np.ndarray, bu
     if not source.flags.c_contiguous or source.dtype.kind != "f":
         return build()
     store: dict[Hashable, list[Any]] = topology.cached("remembered_constants", dict)
-    key = (what, id(source))
+    key = (what, id(source), sums_are_exact())
     found = store.get(key)
     if found is None or found[0]() is not source:
         store.pop(key, None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from gnnkit.autodiff import Tensor
+from gnnkit.autodiff.rules.linalg import rows_times
 from gnnkit.errors import ShapeError
+from gnnkit.kernels import sums_are_exact
 
 
 class Parameter(Tensor):
@@ -33,11 +35,18 @@ class Parameter(Tensor):
     ((1, 2), 'float32', 1.0)
     """
 
+    is_shared: ClassVar[bool] = True  # by all nodes: none of its axes counts them
+
     decay: float
 
     def __init__(self, data: ArrayLike, *, decay: float = 1.0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(np.array(data, dtype=dtype), requires_grad=True)
         self.decay = float(decay)
+
+    def __rmatmul__(self, rows: Any) -> Any:
+        if sums_are_exact() and self.ndim == 2 and np.ndim(rows) > 0:  # a sum over channels, which have an order
+            return rows_times(rows, self)
+        return super().__rmatmul__(rows)
 
     def assign(self, values: Any) -> None:
         """Overwrite the values in place, keeping shape and dtype (so every holder of this parameter sees them).

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp, implements, op_of
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.protocols import array_like
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.kernels import matmul as array_matmul
@@ -23,7 +25,7 @@ def _product(a: Any, b: Any) -> Any:
 
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
-        return g * b if b.ndim == 1 else np.matmul(b, g[..., None])[..., 0]
+        return g * b if b.ndim == 1 else _product(b, g[..., None])[..., 0]
     if b.ndim == 1:
         return g[..., None] * b
     return _product(g, np.swapaxes(b, -1, -2))
@@ -31,13 +33,33 @@ def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
-        return g * a if a.ndim == 1 else np.matmul(np.swapaxes(a, -1, -2), g[..., None])[..., 0]
+        return g * a if a.ndim == 1 else _product(np.swapaxes(a, -1, -2), g[..., None])[..., 0]
     if a.ndim == 1:
         return a[:, None] * g[..., None, :]
     return _product(np.swapaxes(a, -1, -2), g)
 
 
 defvjp(np.matmul, _matmul_left, _matmul_right, keep="01")
+
+
+@primitive
+def rows_times(rows: Any, matrix: Any) -> Any:
+    """``rows @ matrix`` where no axis of the matrix counts nodes: summed in its order, also where sums are exact."""
+    flat = K.rows_times(rows.reshape(-1, rows.shape[-1]), matrix)
+    return flat.reshape(*rows.shape[:-1], matrix.shape[1])
+
+
+def _rows_times_left(g: Any, y: Any, rows: Any, matrix: Any) -> Any:
+    return rows_times(g, np.swapaxes(matrix, 0, 1))
+
+
+def _rows_times_right(g: Any, y: Any, rows: Any, matrix: Any) -> Any:
+    g, rows = (np.reshape(a, (-1, a.shape[-1])) for a in (g, rows))
+    return _product(np.swapaxes(rows, 0, 1), g)
+
+
+defvjp(rows_times, _rows_times_left, _rows_times_right, keep="01")
+rows_times.op.name = "matmul"  # type: ignore[attr-defined]
 
 
 @implements(np.dot)
@@ -107,7 +129,22 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
 
 @primitive
 def contract(*operands: Any, terms: tuple[str, ...], output: str) -> Any:
+    if K.sums_are_exact() and np.result_type(*operands).kind == "f":
+        return _exact_contract(operands, terms, output)
     return np.einsum(f"{','.join(terms)}->{output}", *operands, optimize=len(operands) > 2)
+
+
+def _exact_contract(operands: Any, terms: tuple[str, ...], output: str) -> Any:
+    """All products as one array with an axis for every letter, and one sum over the letters that the output lacks."""
+    letters = output + "".join(sorted(set("".join(terms)) - set(output)))
+    product: Any = np.float64(1.0)
+    for operand, term in zip(operands, terms):
+        order = sorted(range(len(term)), key=lambda i: letters.index(term[i]))
+        lengths = dict(zip(term, np.shape(operand)))
+        aligned = np.transpose(operand, order).reshape([lengths.get(c, 1) for c in letters])
+        product = product * aligned.astype(np.float64)
+    total = K.axis_sum(product, tuple(range(len(output), len(letters))))
+    return np.asarray(total).astype(np.result_type(*operands))
 
 
 def _contract_rule(i: int, g: Any, y: Any, *operands: Any, terms: tuple[str, ...], output: str) -> Any:
@@ -200,13 +237,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     size = np.absolute(x)
     if ord == np.inf:
         return np.max(size, axis=axis, keepdims=keepdims)
-    total = np.sum(size if ord == 1 else np.power(size, ord), axis=axis, keepdims=keepdims)
+    total = axis_sum(size if ord == 1 else np.power(size, ord), axis, keepdims)
     return total if ord == 1 else np.power(total, 1.0 / ord)
 
 
 @primitive
 def euclidean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    return np.sqrt(axis_sum(x * x, axis, keepdims))
 
 
 def _euclidean_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:

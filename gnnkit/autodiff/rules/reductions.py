@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp, implements
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.protocols import array_like
@@ -41,9 +42,15 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape[i] for i in axes_of(axis, len(shape)))
 
 
+def _is_exact(a: Any) -> bool:
+    return K.sums_are_exact() and np.asarray(a).dtype.kind == "f"
+
+
 @implements(np.sum)
 @primitive
 def sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if _is_exact(a):
+        return K.axis_sum(a, axis, keepdims)
     return np.add.reduce(a, axis, None, None, keepdims)  # type: ignore[call-overload]  # np.sum without its detours
 
 
@@ -58,6 +65,9 @@ def _inverse(number: float) -> float:
 @implements(np.mean)
 @primitive
 def mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if _is_exact(a):
+        total = K.axis_sum(a, axis, keepdims)
+        return total * total.dtype.type(_inverse(count(a.shape, axis)))
     return np.mean(a, axis=axis, keepdims=keepdims)
 
 
@@ -80,11 +90,15 @@ def average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
 @implements(np.var)
 @primitive
 def var(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    if _is_exact(a):
+        centred = a - mean.op.forward(a, axis, True)
+        total = K.axis_sum(centred * centred, axis, keepdims)
+        return total * total.dtype.type(_inverse(count(a.shape, axis) - ddof))
     return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 def _var_rule(g: Any, y: Any, a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    centred = a - np.mean(a, axis=axis, keepdims=True)
+    centred = a - mean(a, axis, True)
     return spread(g * (2.0 * _inverse(count(a.shape, axis) - ddof)), a, axis) * centred
 
 
@@ -94,6 +108,8 @@ defvjp(var, _var_rule, keep="0")
 @implements(np.std)
 @primitive
 def std(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    if _is_exact(a):
+        return np.sqrt(var.op.forward(a, axis, ddof, keepdims))
     return np.std(a, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
@@ -109,13 +125,15 @@ defvjp(std, _std_rule, keep="0y")
 @implements(np.max, np.amax)
 @primitive
 def max(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.max(a, axis=axis, keepdims=keepdims)
+    largest = np.max(a, axis=axis, keepdims=keepdims)
+    return largest + largest.dtype.type(0) if _is_exact(a) else largest  # of both zeros, the first would win
 
 
 @implements(np.min, np.amin)
 @primitive
 def min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.min(a, axis=axis, keepdims=keepdims)
+    smallest = np.min(a, axis=axis, keepdims=keepdims)
+    return smallest + smallest.dtype.type(0) if _is_exact(a) else smallest
 
 
 def _extremum_rule(g: Any, y: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:

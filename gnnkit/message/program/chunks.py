@@ -28,6 +28,8 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
     out = {sink: _empty(sink, setting) for sink in sweep.sinks if sink.op != "contract"}
     # A matrix that is the same for all edges is held once, however many rows a chunk has.
     bounds = edges.bounds(max((x.size for x in (*sweep.inner, *sweep.leaves) if x.level != "const"), default=1))
+    if K.sums_are_exact() and any(sink.op == "contract" for sink in sweep.sinks):
+        bounds = [0, len(edges.indptr) - 1]  # a sum over all edges: its order must not show, so it is taken at once
     parts: dict[Symbol, dict[int, Any]] = {sink: {} for sink in sweep.sinks if sink.op == "contract"}
 
     def run(start: int, stop: int) -> None:

@@ -28,11 +28,11 @@ def match(sink: Symbol) -> Direct | None:
     to, message = sink.info[1], sink.args[0]
     other = "src" if to == "dst" else "dst"
     if message.level == other:
-        return partial(_neighbour_sum, sink, message, None)
+        return partial(weighted_rows, sink, message, None)
     if message.op == "call" and message.info == "multiply":
         for weight, rows in (message.args, message.args[::-1]):
-            if rows.level == other and weight.op == "input" and weight.level == "edge" and _is_weight(weight, rows):
-                return partial(_neighbour_sum, sink, rows, weight)
+            if rows.level == other and weight.op == "input" and weight.level == "edge" and is_weight(weight, rows):
+                return partial(weighted_rows, sink, rows, weight)
     return None
 
 
@@ -53,7 +53,7 @@ def _edge_dot(sink: Symbol, mine: Symbol, theirs: Symbol, values: dict[Symbol, A
     return K.edge_dot(t.indptr, t.indices, *rows).reshape(t.num_edges, *sink.shape)
 
 
-def _is_weight(weight: Symbol, rows: Symbol) -> bool:
+def is_weight(weight: Symbol, rows: Symbol) -> bool:
     """Whether it is one number per edge, or one per edge and head for rows [heads, channels]."""
     if weight.kind != "f":
         return False
@@ -62,7 +62,7 @@ def _is_weight(weight: Symbol, rows: Symbol) -> bool:
     return rows.ndim == 2 and weight.ndim == 2 and weight.shape == (rows.shape[0], 1)
 
 
-def _neighbour_sum(
+def weighted_rows(
     sink: Symbol, rows: Symbol, weight: Symbol | None, values: dict[Symbol, Any], setting: Setting
 ) -> Any:
     topology = setting.topology

@@ -26,6 +26,7 @@ class Sweep:
     kernel: Any = None  # what is generated for it, once it has been asked for
     kernel_of_part: Any = None  # the same for one index of the outer feature axis
     resolved: Any = None  # which of its sums need no sweep, once that has been asked for
+    exact: Any = None  # what it computes per edge where sums must not depend on their order
 
     @property
     def level(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
-from gnnkit.message.program import chunks, fused, patterns
+from gnnkit.message.program import chunks, exact, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
 from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.nodes import Step, node_steps
@@ -130,6 +130,8 @@ def resolved(sweep: Sweep) -> tuple[dict[Symbol, patterns.Direct], Sweep | None]
 
 def run_engine(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """The generated kernel of a sweep where there is one, else chunks."""
+    if K.sums_are_exact() and exact.needs_care(sweep):
+        return exact.run_sweep(sweep, values, setting, run_engine)
     found = _run_kernel(sweep, values, setting)
     return chunks.run_sweep(sweep, values, setting) if found is None else found
 
