@@ -13,7 +13,29 @@ from gnnkit.errors import ShapeError
 from gnnkit.kernels import sums_are_exact
 
 
-class Parameter(Tensor):
+class SharedTensor(Tensor):
+    """A tensor that all nodes share: none of its axes counts them. ``x @ shared`` is a sum over channels.
+
+    Channels have an order of their own, whatever the numbers of the nodes, so that sum is the usual one in
+    :func:`gnnkit.exact_sums` too. Its derivative by the shared factor runs over the nodes, and is not.
+    """
+
+    is_shared: ClassVar[bool] = True
+
+    def __rmatmul__(self, rows: Any) -> Any:
+        if sums_are_exact() and self.ndim == 2 and np.ndim(rows) > 0:
+            return rows_times(rows, self)
+        return super().__rmatmul__(rows)
+
+
+def shared(value: Tensor) -> Tensor:
+    """The same value on the same place of the tape, known to be shared by all nodes: computed from parameters alone."""
+    found: Tensor = SharedTensor.__new__(SharedTensor)
+    found.data, found._node, found.grad, found._name = value.data, value._node, None, None
+    return found
+
+
+class Parameter(SharedTensor):
     """A tensor that is learnt: a leaf of the tape with ``requires_grad=True``.
 
     Parameters
@@ -35,18 +57,11 @@ class Parameter(Tensor):
     ((1, 2), 'float32', 1.0)
     """
 
-    is_shared: ClassVar[bool] = True  # by all nodes: none of its axes counts them
-
     decay: float
 
     def __init__(self, data: ArrayLike, *, decay: float = 1.0, dtype: DTypeLike = np.float32) -> None:
         super().__init__(np.array(data, dtype=dtype), requires_grad=True)
         self.decay = float(decay)
-
-    def __rmatmul__(self, rows: Any) -> Any:
-        if sums_are_exact() and self.ndim == 2 and np.ndim(rows) > 0:  # a sum over channels, which have an order
-            return rows_times(rows, self)
-        return super().__rmatmul__(rows)
 
     def assign(self, values: Any) -> None:
         """Overwrite the values in place, keeping shape and dtype (so every holder of this parameter sees them).

@@ -11,13 +11,22 @@ from functools import partial
 
 import numpy as np
 
-from gnnkit.kernels import simd
+from gnnkit.kernels import rounding, simd
 from gnnkit.kernels import vector_wide as wide
 from gnnkit.kernels import vectors as v  # noqa: F401 - defines the operators of vectors
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.rounding import LARGEST, SMALLEST
 
 exact = partial(jit, contract=False)
+
+# by ceil(log2(number of terms))
+FACTORS, SHRINKS = (f(2.0 ** np.arange(63)) for f in (rounding.factor, rounding.second))
+
+
+@exact
+def usual(top):
+    """Whether roundings are right for every column whose largest term is given."""
+    return wide.every((top == 0.0) | ((top >= SMALLEST) & (top < 2.0 * LARGEST)))
 
 
 @exact
@@ -51,38 +60,113 @@ def neighbour_sum(start, stop, indptr, indices, direct, weights, weighted, folds
         length = 0  # ceil(log2(number of terms))
         while (np.int64(1) << length) < end - begin:
             length += 1
-        spare = max(1, length - 1)
-        factor, shrink = 1.5 * 2.0 ** (1 + spare), 2.0 ** (spare - 53)
+        factor, shrink = FACTORS[length], SHRINKS[length]
+        whole = 0  # columns in whole vectors, each of one head
+        if folds == 1 and (heads == 1 or channels % lanes == 0):
+            whole = heads * channels // (2 * lanes) * 2 * lanes
+            c = 0
+            while c + 4 * lanes <= whole:
+                four_vectors(i, begin, end, indices, direct, weights, weighted, channels, factor, x, c, out)
+                c += 4 * lanes
+            while c < whole:
+                two_vectors(i, begin, end, indices, direct, weights, weighted, channels, factor, x, c, out)
+                c += 2 * lanes
         for h in range(heads):
-            for c in range(h * channels, (h + 1) * channels, lanes):
-                n = min(lanes, (h + 1) * channels - c)
-                top = wide.zeros()
-                for k in range(begin, end):
-                    j = k if direct else simd.position(indices, k)
-                    term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
-                    top = wide.larger_magnitude(top, term)
-                power = wide.power_below(top)
-                centre = power * factor
-                total = wide.zeros()
-                rest = wide.zeros()
-                if folds == 1:
-                    for k in range(begin, end):
-                        j = k if direct else simd.position(indices, k)
-                        term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
-                        total = total + ((term + centre) - centre)
-                else:
-                    second = centre * shrink
-                    for k in range(begin, end):
-                        j = k if direct else simd.position(indices, k)
-                        term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
-                        first = (term + centre) - centre
-                        total = total + first
-                        rest = rest + (((term - first) + second) - second)
-                wide.store(out, i, c, n, total + rest)
-                if wide.every((top == 0.0) | ((power >= SMALLEST) & (power <= LARGEST))):
-                    continue
-                for f in range(c, c + n):
-                    out[i, f] = mended(out[i, f], begin, end, indices, direct, f, weights, weighted, h, x)
+            c, last = max(whole, h * channels), (h + 1) * channels
+            while c + lanes <= last:  # n is a constant here, so that reads need no mask
+                one_vector(i, begin, end, indices, direct, weights, weighted, h, factor, shrink, folds, x, c, lanes, out)
+                c += lanes
+            if c < last:
+                n = last - c
+                one_vector(i, begin, end, indices, direct, weights, weighted, h, factor, shrink, folds, x, c, n, out)
+
+
+@exact
+def one_vector(i, begin, end, indices, direct, weights, weighted, h, factor, shrink, folds, x, c, n, out):
+    """Columns c..c + n of row i, which fit one vector."""
+    top = wide.zeros()
+    for k in range(begin, end):
+        j = k if direct else simd.position(indices, k)
+        term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
+        top = wide.larger_magnitude(top, term)
+    centre = wide.power_below(top) * factor
+    total, rest = wide.zeros(), wide.zeros()
+    if folds == 1:
+        for k in range(begin, end):
+            j = k if direct else simd.position(indices, k)
+            term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
+            total = total + ((term + centre) - centre)
+    else:
+        second = centre * shrink
+        for k in range(begin, end):
+            j = k if direct else simd.position(indices, k)
+            term = wide.product(wide.splat(weights, k * weighted, h), wide.load(x, j, c, n))
+            first = (term + centre) - centre
+            total = total + first
+            rest = rest + (((term - first) + second) - second)
+    wide.store(out, i, c, n, total + rest)
+    if not usual(top):
+        for f in range(c, c + n):
+            out[i, f] = mended(out[i, f], begin, end, indices, direct, f, weights, weighted, h, x)
+
+
+@exact
+def two_vectors(i, begin, end, indices, direct, weights, weighted, channels, factor, x, c, out):
+    """Two vectors of columns from c on of row i, each of one head, in one fold: edges are read half as often."""
+    lanes = wide.lanes()
+    c1 = c + lanes
+    h, h1 = c // channels, c1 // channels
+    top, top1 = wide.zeros(), wide.zeros()
+    for k in range(begin, end):
+        j = k if direct else simd.position(indices, k)
+        w = k * weighted
+        top = wide.larger_magnitude(top, wide.product(wide.splat(weights, w, h), wide.load(x, j, c, lanes)))
+        top1 = wide.larger_magnitude(top1, wide.product(wide.splat(weights, w, h1), wide.load(x, j, c1, lanes)))
+    centre, centre1 = wide.power_below(top) * factor, wide.power_below(top1) * factor
+    total, total1 = wide.zeros(), wide.zeros()
+    for k in range(begin, end):
+        j = k if direct else simd.position(indices, k)
+        w = k * weighted
+        total = total + ((wide.product(wide.splat(weights, w, h), wide.load(x, j, c, lanes)) + centre) - centre)
+        total1 = total1 + ((wide.product(wide.splat(weights, w, h1), wide.load(x, j, c1, lanes)) + centre1) - centre1)
+    wide.store(out, i, c, lanes, total)
+    wide.store(out, i, c1, lanes, total1)
+    if not (usual(top) and usual(top1)):
+        for f in range(c, c + 2 * lanes):
+            out[i, f] = mended(out[i, f], begin, end, indices, direct, f, weights, weighted, f // channels, x)
+
+
+@exact
+def four_vectors(i, begin, end, indices, direct, weights, weighted, channels, factor, x, c, out):
+    """Four vectors in the same way."""
+    lanes = wide.lanes()
+    c1, c2, c3 = c + lanes, c + 2 * lanes, c + 3 * lanes
+    h, h1, h2, h3 = c // channels, c1 // channels, c2 // channels, c3 // channels
+    top, top1, top2, top3 = wide.zeros(), wide.zeros(), wide.zeros(), wide.zeros()
+    for k in range(begin, end):
+        j = k if direct else simd.position(indices, k)
+        w = k * weighted
+        top = wide.larger_magnitude(top, wide.product(wide.splat(weights, w, h), wide.load(x, j, c, lanes)))
+        top1 = wide.larger_magnitude(top1, wide.product(wide.splat(weights, w, h1), wide.load(x, j, c1, lanes)))
+        top2 = wide.larger_magnitude(top2, wide.product(wide.splat(weights, w, h2), wide.load(x, j, c2, lanes)))
+        top3 = wide.larger_magnitude(top3, wide.product(wide.splat(weights, w, h3), wide.load(x, j, c3, lanes)))
+    centre, centre1 = wide.power_below(top) * factor, wide.power_below(top1) * factor
+    centre2, centre3 = wide.power_below(top2) * factor, wide.power_below(top3) * factor
+    total, total1, total2, total3 = wide.zeros(), wide.zeros(), wide.zeros(), wide.zeros()
+    for k in range(begin, end):
+        j = k if direct else simd.position(indices, k)
+        w = k * weighted
+        total = total + ((wide.product(wide.splat(weights, w, h), wide.load(x, j, c, lanes)) + centre) - centre)
+        total1 = total1 + ((wide.product(wide.splat(weights, w, h1), wide.load(x, j, c1, lanes)) + centre1) - centre1)
+        total2 = total2 + ((wide.product(wide.splat(weights, w, h2), wide.load(x, j, c2, lanes)) + centre2) - centre2)
+        total3 = total3 + ((wide.product(wide.splat(weights, w, h3), wide.load(x, j, c3, lanes)) + centre3) - centre3)
+    wide.store(out, i, c, lanes, total)
+    wide.store(out, i, c1, lanes, total1)
+    wide.store(out, i, c2, lanes, total2)
+    wide.store(out, i, c3, lanes, total3)
+    if not (usual(top) and usual(top1) and usual(top2) and usual(top3)):
+        for f in range(c, c + 4 * lanes):
+            out[i, f] = mended(out[i, f], begin, end, indices, direct, f, weights, weighted, f // channels, x)
 
 
 @exact

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, as_array, defvjp, is_grad_enabled, is_tensor, primitive
 from gnnkit.message.memory import is_frozen, remember_constant
 from gnnkit.message.program import build as s
@@ -37,7 +38,8 @@ class Run:
         bound = dict(zip(self.inputs, arrays))
         constants = {x: a for i, (x, a) in enumerate(bound.items()) if i not in self.wrt}
         memory = Memory(self.setting, constants)
-        extras = brought_along(self.outputs, self.inputs, self.wrt) if self.wrt else ()
+        together = bool(self.wrt) and not K.sums_are_exact()  # there every sum is a pass of its own
+        extras = brought_along(self.outputs, self.inputs, self.wrt) if together else ()
         needed: set[Symbol] = set()
         for index in range(len(self.outputs)) if self.wrt else ():
             needed |= needed_by(derivative(self.outputs, self.inputs, self.wrt, index)[0])

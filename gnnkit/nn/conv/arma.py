@@ -19,7 +19,7 @@ from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter
+from gnnkit.nn.parameter import Parameter, shared
 
 
 class ARMAConv(Convolution):
@@ -175,9 +175,8 @@ class ARMAConv(Convolution):
 def _side_by_side(weight: Tensor) -> Tensor:
     """[stacks, in, out] -> [in, stacks * out]: one product then maps for all stacks."""
     stacks, inside, outside = weight.shape
-    return (
-        weight.reshape(inside, outside) if stacks == 1 else weight.transpose(1, 0, 2).reshape(inside, stacks * outside)
-    )
+    weight = weight if stacks == 1 else weight.transpose(1, 0, 2)
+    return shared(weight.reshape(inside, stacks * outside))
 
 
 def _function_named(activation: str | None) -> Callable[[Any], Any] | None:

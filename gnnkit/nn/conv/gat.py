@@ -21,7 +21,7 @@ from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter
+from gnnkit.nn.parameter import Parameter, shared
 
 
 @cache
@@ -216,11 +216,10 @@ class GATConv(_Attention):
         h = x @ self.weight
         scores = np.concatenate([block_diagonal(self.receiver_score), block_diagonal(self.sender_score)], axis=1)
         if isinstance(x, SparseMatrix) or x.shape[1] <= h.shape[1]:
-            scores = x @ (
-                self.weight @ scores
-            )  # the product of the weights first: no pass over h, nor over its gradient
+            # the product of the weights first: no pass over h, nor over its gradient
+            scores = x @ shared(self.weight @ scores)
         else:
-            scores = h @ scores
+            scores = h @ shared(scores)
         dst, src = {"score": scores[:, : self.heads]}, {"score": scores[:, self.heads :], "h": self._by_head(h)}
         edge = self._kept(topology, h.dtype)
         program = _additive(self.slope, self.edge_score is not None, "keep" in edge, self.concat, self.bias is not None)

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit.autodiff import SparseMatrix, Tensor, relu
 from gnnkit.errors import InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
+from gnnkit.kernels import sums_are_exact
 from gnnkit.message import agg, message_program, remember
 from gnnkit.nn.conv.base import Convolution, aggregate_input, weighted_sum
 from gnnkit.nn.conv.networks import edge_product
@@ -85,7 +86,7 @@ class GINConv(Convolution):
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         if isinstance(x, SparseMatrix):
-            return self.mlp(self._sparse_sum(graph, x))
+            return self.mlp(self._exact_sum(graph, x) if sums_are_exact() else self._sparse_sum(graph, x))
         weights = self.weights(graph, x.dtype)
 
         def total() -> Tensor:
@@ -93,6 +94,18 @@ class GINConv(Convolution):
 
         summed = total() if weights is not None else aggregate_input(graph, "sum", x, total)
         return self.mlp(summed + x * (1.0 + self.eps))
+
+    def _exact_sum(self, graph: Graph, x: SparseMatrix) -> Tensor:
+        """The sum over neighbours as a dense matrix: a product of sparse ones adds in the order of the numbers."""
+        weights, own = self.weights(graph, x.dtype), 1.0 + self.eps
+
+        def build() -> Tensor:
+            dense = x.toarray()
+            return weighted_sum(graph.topology, dense, weights) + dense * own
+
+        if weights is not None or isinstance(own, Tensor):
+            return build()
+        return remember(graph.topology, ("gin, exact", self.eps), x, build)
 
     def _sparse_sum(self, graph: Graph, x: SparseMatrix) -> SparseMatrix:
         eps = self.eps

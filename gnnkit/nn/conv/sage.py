@@ -27,7 +27,7 @@ from gnnkit.nn.conv.base import (
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter
+from gnnkit.nn.parameter import Parameter, shared
 
 REDUCERS = ("mean", "max", "sum")
 
@@ -99,8 +99,8 @@ class _TwoWeights(Convolution):
                 return np.concatenate([x, self._reduced(graph, x, None)], axis=1)  # type: ignore[return-value]
 
             both = aggregate_input(graph, ("own and", self.reducer), x, joined)
-            return both @ np.concatenate([self.own_weight, self.neighbour_weight])
-        both = x @ np.concatenate([self.own_weight, self.neighbour_weight], axis=1)
+            return both @ shared(np.concatenate([self.own_weight, self.neighbour_weight]))  # type: ignore[arg-type]
+        both = x @ shared(np.concatenate([self.own_weight, self.neighbour_weight], axis=1))  # type: ignore[arg-type]
         mean = mean_weights(graph.topology, both.dtype) if self.reducer == "mean" else None
         return _own_and_summed(both, topology=graph.topology, weights=mean)
 
