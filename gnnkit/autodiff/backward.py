@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gnnkit import kernels
-from gnnkit.autodiff.rules.reductions import sum as total
 from gnnkit.autodiff.nodes import Leaf, Node, recording
+from gnnkit.autodiff.rules.reductions import sum as total
 from gnnkit.autodiff.tensors import Tensor, as_array, recorded
 from gnnkit.errors import GradientError, ShapeError
 

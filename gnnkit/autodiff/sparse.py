@@ -306,5 +306,5 @@ def multiply_sparse(sparse: SparseMatrix, dense: Any, *, channels: bool = False)
     return out if dense.ndim == 2 else out[:, 0]
 
 
-defvjp(multiply_sparse, None, lambda g, y, sparse, dense, channels: multiply_sparse(sparse.T, g), keep="")
+defvjp(multiply_sparse, None, lambda g, y, sparse, dense, channels=False: multiply_sparse(sparse.T, g), keep="")
 multiply_sparse.op.name = "sparse_matmul"  # type: ignore[attr-defined]

@@ -31,7 +31,6 @@ from gnnkit.kernels.elementwise import elu_adjoint as elu_adjoint
 from gnnkit.kernels.elementwise import relu_adjoint as relu_adjoint
 from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_entropy
 from gnnkit.kernels.elementwise import tanh_adjoint as tanh_adjoint
-from gnnkit.kernels.prerounded import axis_sum as axis_sum
 from gnnkit.kernels.exactness import exact_sums as exact_sums
 from gnnkit.kernels.exactness import sums_are_exact as sums_are_exact
 from gnnkit.kernels.memory import keep_freed_memory as keep_freed_memory
@@ -43,6 +42,7 @@ from gnnkit.kernels.parallel import get_num_threads as get_num_threads
 from gnnkit.kernels.parallel import parallel_rows as parallel_rows
 from gnnkit.kernels.parallel import run_chunks as run_chunks
 from gnnkit.kernels.parallel import set_num_threads as set_num_threads
+from gnnkit.kernels.prerounded import axis_sum as axis_sum
 from gnnkit.kernels.products import matmul as matmul
 from gnnkit.kernels.products import rows_times as rows_times
 from gnnkit.kernels.products import single_threaded_blas as single_threaded_blas

@@ -227,9 +227,7 @@ def jit(function: Callable[..., Any], *, contract: bool = True) -> Callable[...,
     import numba
 
     _listen()
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"} if contract else False)(
-        function
-    )
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"} if contract else False)(function)
     # numba raises where no cache folder can be written; such a machine compiles in every process instead.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _cache_class()(function)  # type: ignore[attr-defined]

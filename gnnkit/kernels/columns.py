@@ -32,8 +32,8 @@ def column_moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     (array([6.]), array([9.]))
     """
     if sums_are_exact():
-        mean = prerounded.axis_sum(x, 0) / len(x)
-        return mean, prerounded.axis_sum((x - mean) ** 2, 0) / len(x)
+        mean = (prerounded.column_sums(x) / len(x)).astype(x.dtype)
+        return mean, (prerounded.column_sums((x - mean) ** 2) / len(x)).astype(x.dtype)
     if not _is_fast(x):
         return twins.column_moments(x)
     x = read_only(x)
@@ -72,7 +72,7 @@ def column_products(g: NDArray[Any], x: NDArray[Any], mean: NDArray[Any]) -> tup
     (array([3.]), array([1.]))
     """
     if sums_are_exact():
-        return prerounded.column_sums(g), exact_sums.column_sums(g * (x - mean))
+        return prerounded.column_sums(g), prerounded.column_sums(g * (x - mean))
     if not (_is_fast(x) and g.dtype == x.dtype):
         return twins.column_products(g, x, mean)
     first, second = _sums("block_products", read_only(x), read_only(mean, x.dtype)[None], read_only(g), results=2)

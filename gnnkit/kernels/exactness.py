@@ -40,26 +40,27 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
 
     Notes
     -----
-    How: the terms of a sum are rounded to multiples of one power of two, which follows from the largest of them and from
-    their number; multiples of one number add without any rounding, in float64, in whatever order. What the rounding
-    leaves is at most ``num_terms ** 2 * 2 ** -54`` of the largest term for float32 (beside the rounding of the result);
-    for float64 the remainders are added in the same way once more. Dense products are cut into slices whose products
-    BLAS adds without rounding. Products over edges or nodes multiply in sorted order.
+    How: the terms of a sum are rounded to multiples of one power of two, which follows from the largest of them and
+    from their number; multiples of one number add without any rounding, in float64, in whatever order. What the
+    rounding leaves is at most ``num_terms ** 2 * 2 ** -54`` of the largest term for float32 (beside the rounding of
+    the result); for float64 the remainders are added in the same way once more. Products over the edges of a receiver
+    multiply in sorted order.
 
     What holds: sums, means, variances, norms of axes, products of matrices, einsum, everything over the edges of a
-    receiver or the nodes of a graph, in every order, on both backends, for any number of threads. What does not: dropout
-    draws by position, so use ``model.eval()`` or no dropout; ``cumsum`` and linear solvers keep the order they are given;
-    an array of random numbers or positions that belongs to the old labels must be moved along.
+    receiver or the nodes of a graph, in every order, on both backends, for any number of threads; gradients of any
+    order. ``x @ parameter`` adds over channels, which have an order of their own, in the usual way. What does not hold:
+    dropout draws by position, so use ``model.eval()`` or no dropout; ``np.cumsum``, the gradient of ``np.prod`` and
+    linear solvers keep the order they are given; convolutions on grids add the pixels of a window in the order of the
+    stencil (their weight gradients do not depend on the order of the pixels).
 
-    Run the backward pass inside as well: a tape does not remember the mode. Costs: see ``docs/symmetry.md``. Results differ
-    from those of the usual mode by roundings.
+    Run the backward pass inside as well: a tape does not remember the mode. Messages that are no number times the
+    sender's features are held as one row per edge. Results differ from those of the usual mode by roundings; what is
+    remembered with a topology is kept apart. Costs: ``tests/bench/bench_exact.py``.
 
     References
     ----------
-    Demmel and Nguyen, Fast reproducible floating-point summation, ARITH 2013 (pre-rounded sums; here with one or two
-    folds and the largest term of each sum, not of all). Ozaki, Ogita, Oishi and Rump, Error-free transformations of matrix
-    multiplication by using fast routines of matrix multiplication and its applications, Numerical Algorithms 2012
-    (slices; here a fixed number of them instead of as many as an exact result takes).
+    Demmel and Nguyen, Fast reproducible floating-point summation, ARITH 2013: pre-rounded sums. Here the largest term
+    is found in a sweep of its own, for each sum apart, and one fold (float64: two) is kept.
 
     Examples
     --------

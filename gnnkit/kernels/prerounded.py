@@ -1,7 +1,7 @@
 """Doors of the sums whose order does not matter: along axes, over segments, over edges. Imports only floor 0.
 
-The doors of the usual sums come here while :func:`gnnkit.kernels.exactness.exact_sums` is on. Terms and sums are float64
-inside; the result has the dtype of the values. One fold of rounding for float32 and narrower, two for float64.
+The doors of the usual sums come here while :func:`gnnkit.kernels.exactness.exact_sums` is on. Terms and sums are
+float64 inside; the result has the dtype of the values. One fold of rounding for float32 and narrower, two for float64.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Products of dense matrices whose sums do not depend on the order of the inner axis, nor on where a row stands.
 
-Every term ``a[i, k] * b[k, j]`` is rounded to multiples of one power of two, as in kernels/prerounded.py; the size of the
-largest term is bounded by the largest numbers of row i and of column j. BLAS could be used on slices of the factors
-(Ozaki, Ogita, Oishi and Rump, Numerical Algorithms 2012); measured here, the three products of slices took as long, and
-the slices as long again. Imports only floor 0.
+Every term ``a[i, k] * b[k, j]`` is rounded to multiples of one power of two, as in kernels/prerounded.py; the size of
+the largest term is bounded by the largest numbers of row i and of column j. BLAS could multiply slices of the factors
+(Ozaki, Ogita, Oishi and Rump, Numerical Algorithms 2012), but needs three products for float32 and passes over
+memory to make the slices: that took two to four times as long. Imports only floor 0.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ from gnnkit.kernels.arrays import FAST_FLOATS, read_only
 from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.prerounded import column_tops, folds_of
 from gnnkit.kernels.twins import prerounded_products as twins
+from gnnkit.kernels.twins.stencil_sums import edges
+
+# Largest numbers of rows and columns between these (or 0) run on roundings: products of two stay in their range.
+SMALLEST, LARGEST = 2.0**-400, 2.0**440
 
 
 def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """``np.matmul`` of floating arrays; a number of the result follows from the set of pairs that it adds, and no order.
+    """``np.matmul`` of floating arrays; a number of the result follows from the pairs that it adds, in any order.
 
     A row or column with a number that is not finite gives what IEEE arithmetic gives.
     """
@@ -59,5 +64,21 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
             out[i, j] = rounding.sorted_sum(a[:, i].astype(np.float64) * b[:, j].astype(np.float64))
 
 
-# Beyond these the product of two powers of two could leave the range of float64, or its roundings could.
-SMALLEST, LARGEST = 2.0**-400, 2.0**440
+def stencil_outer(
+    parts: Sequence[Any], x: NDArray[Any], y: NDArray[Any], num_offsets: int, groups: int
+) -> NDArray[Any]:
+    """Outer products of the features at both ends of every edge of a stencil, summed over the edges of each offset.
+
+    See :func:`gnnkit.kernels.stencil_outer`; here all edges of an offset are gathered and multiplied at once.
+    """
+    inner, columns = x.shape[1] // groups, y.shape[1] // groups
+    out = np.zeros((num_offsets, inner, y.shape[1]), np.result_type(x, y))
+    found: dict[int, list[tuple[NDArray[Any], NDArray[Any]]]] = {}
+    for senders, receivers, offset in edges(parts):
+        found.setdefault(offset, []).append((senders, receivers))
+    for offset, pairs in found.items():
+        from_, to = (np.concatenate(ends) for ends in zip(*pairs))
+        for g in range(groups):
+            f = slice(g * columns, (g + 1) * columns)
+            out[offset, :, f] = matmul(x[from_, g * inner : (g + 1) * inner].T, y[to, f])
+    return out

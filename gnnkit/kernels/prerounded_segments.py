@@ -1,7 +1,7 @@
 """The segment reducers of the exact mode: no result depends on the order of the entries of a segment.
 
-Sums are pre-rounded, products multiply in sorted order, and of equal zeros of both signs the positive one is the largest
-and the smallest. Same signatures and same conventions for empty segments as in kernels/segments.py. Imports floor 0.
+Sums are pre-rounded, products multiply in sorted order, and of zeros of both signs the positive one is the largest and
+the smallest. Same signatures and same conventions for empty segments as in kernels/segments.py. Imports floor 0.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Pre-rounded sums: the arithmetic of the exact mode, on arrays of float64. Imports only numpy.
 
-``count`` terms, the largest of size ``top``, are rounded to multiples of a *unit* so large that no sum of them needs more
-than the 53 bits of a float64. Adding and subtracting a *centre* (1.5 times a power of two) rounds to its last place. Then
-no addition rounds, and no order of them matters. What a first rounding leaves is rounded and added in the same way
-once more where the terms are float64 themselves.
+``count`` terms, the largest of size ``top``, are rounded to multiples of a *unit* so large that no sum of them needs
+more than the 53 bits of a float64. Adding and subtracting a *centre* (1.5 times a power of two) rounds to its last
+place. Then no addition rounds, and no order of them matters. What a first rounding leaves is rounded and added in the
+same way once more where the terms are float64 themselves.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rounded(values: NDArray[np.float64], centre: Any) -> NDArray[np.float64]:
 
 
 def sorted_sum(values: NDArray[np.float64]) -> Any:
-    """Sum of a vector from its smallest term to its largest, one after the other: what is left where sizes are extreme."""
+    """Sum of a vector from its smallest term to its largest: what is left where sizes are extreme."""
     total = np.float64(0.0)
     with np.errstate(all="ignore"):
         for value in np.sort(values):

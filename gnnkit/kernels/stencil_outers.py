@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gnnkit.kernels import backend
+from gnnkit.kernels import backend, prerounded_products
 from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
+from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import run_chunks
 from gnnkit.kernels.stencil_arrays import (
     CHUNKS,
@@ -70,6 +71,8 @@ def stencil_outer(
     """
     x, y = np.asarray(x), np.asarray(y)
     dtype = np.result_type(x, y)
+    if sums_are_exact() and dtype.kind == "f":
+        return prerounded_products.stencil_outer(parts, x, y, num_offsets, groups)
     if dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.stencil_outer(parts, x, y, num_offsets=num_offsets, groups=groups)
     x, y = read_only(x, dtype), read_only(y, dtype)

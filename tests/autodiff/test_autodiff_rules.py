@@ -126,6 +126,8 @@ case(joins.join, lambda a: np.concatenate([np.ones((1, 2)), a]), normal(2, 2))
 
 for left, right in (((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4))):
     case(np.matmul, np.matmul, normal(*left), normal(*right))
+case(linalg.rows_times, linalg.rows_times, normal(4, 3), normal(3, 2))
+case(linalg.rows_times, linalg.rows_times, normal(2, 4, 3), normal(3, 2))
 for left, right in (
     ((4, 2, 3), (3, 2)),
     ((2, 3), (4, 3, 2)),
@@ -280,6 +282,22 @@ def test_rule_agrees_with_differences_to_second_order(call, inputs, monkeypatch)
     monkeypatch.setattr(nodes, "SMALL", 0)  # so that a rule that reads what it has not declared fails
     report = gk.gradcheck(call, *inputs, order=2, tolerance=2e-6)
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(("call", "inputs"), _flat())
+def test_sums_that_do_not_depend_on_their_order_have_the_same_derivatives(call, inputs) -> None:
+    tensors = [gk.tensor(a, requires_grad=True) for a in inputs]
+    again = [gk.tensor(a, requires_grad=True) for a in inputs]
+    usual = call(*tensors)
+    np.sum(np.sin(usual)).backward()
+    with gk.exact_sums():
+        exact = call(*again)
+        np.sum(np.sin(exact)).backward()
+    np.testing.assert_allclose(exact.numpy(), usual.numpy(), rtol=1e-12, atol=1e-13)
+    for t, s in zip(tensors, again):
+        assert (t.grad is None) == (s.grad is None)
+        if t.grad is not None:
+            np.testing.assert_allclose(s.grad.numpy(), t.grad.numpy(), rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize(("call", "inputs"), _flat())

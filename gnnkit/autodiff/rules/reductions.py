@@ -91,7 +91,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
 @primitive
 def var(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     if _is_exact(a):
-        centred = a - mean.op.forward(a, axis, True)
+        centred = a - mean(a, axis, True)
         total = K.axis_sum(centred * centred, axis, keepdims)
         return total * total.dtype.type(_inverse(count(a.shape, axis) - ddof))
     return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
@@ -109,7 +109,7 @@ defvjp(var, _var_rule, keep="0")
 @primitive
 def std(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     if _is_exact(a):
-        return np.sqrt(var.op.forward(a, axis, ddof, keepdims))
+        return np.sqrt(var(a, axis, ddof, keepdims))
     return np.std(a, axis=axis, ddof=ddof, keepdims=keepdims)
 
 

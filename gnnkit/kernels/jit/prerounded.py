@@ -51,7 +51,7 @@ def mended(found, begin, end, indices, direct, column, weights, weighted, head, 
 
 @exact
 def neighbour_sum(start, stop, indptr, indices, direct, weights, weighted, folds, x, out):
-    """Rows start..stop; weights [E, H] (one head: H = 1), x and out [.., H * C]; ``direct``: edge k reads row k of x."""
+    """Rows start..stop; weights [E, H] (one head: H = 1), x and out [.., H * C]; ``direct``: edge k reads x[k]."""
     heads = weights.shape[1]
     channels = x.shape[1] // heads
     lanes = wide.lanes()
@@ -74,7 +74,9 @@ def neighbour_sum(start, stop, indptr, indices, direct, weights, weighted, folds
         for h in range(heads):
             c, last = max(whole, h * channels), (h + 1) * channels
             while c + lanes <= last:  # n is a constant here, so that reads need no mask
-                one_vector(i, begin, end, indices, direct, weights, weighted, h, factor, shrink, folds, x, c, lanes, out)
+                one_vector(
+                    i, begin, end, indices, direct, weights, weighted, h, factor, shrink, folds, x, c, lanes, out
+                )
                 c += lanes
             if c < last:
                 n = last - c

@@ -21,7 +21,7 @@ def neighbour_sum(
     folds: int,
     x: NDArray[Any],
 ) -> NDArray[np.float64]:
-    """``sum_k weights[k] * x[indices[k]]`` for every row; weights [E, H], x [.., H * C]; no indices: edge k reads row k."""
+    """``sum_k weights[k] * x[indices[k]]`` of every row; weights [E, H], x [.., H * C]; without indices x[k]."""
     terms = np.asarray(x if indices is None else x[indices], np.float64)
     if weights is not None:
         with np.errstate(all="ignore"):

@@ -84,7 +84,11 @@ def _matmul(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:
     (a, b), (a_symbol, b_symbol) = values, y.args
     if b_symbol.level == "const" and b_symbol.ndim == 2 and y.level != "const":
         flat = np.ascontiguousarray(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
-        product = np.matmul(flat, b) if y.level == "edge" and not K.sums_are_exact() else K.matmul(flat, np.ascontiguousarray(b))
+        product = (
+            np.matmul(flat, b)
+            if y.level == "edge" and not K.sums_are_exact()
+            else K.matmul(flat, np.ascontiguousarray(b))
+        )
         return product.reshape(rows, *y.shape)
     ndim = max(a_symbol.ndim, b_symbol.ndim)
     return K.matmul(aligned(a, a_symbol, ndim), aligned(b, b_symbol, ndim))

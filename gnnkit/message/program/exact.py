@@ -1,8 +1,8 @@
 """A sweep whose sums must not depend on their order: values per edge by the usual engines, sums by pre-rounded kernels.
 
 A generated kernel adds along the edges as they come. Here it (or a chunk) computes what is to be added as an output per
-edge, or, where that is a number per edge and head times the rows of the other end, that number alone; then kernels of the
-ground floor add. Imports the plan, patterns and kernels.
+edge, or, where that is a number per edge and head times the rows of the other end, that number alone; then kernels of
+the ground floor add. Imports the plan, patterns and kernels.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
+from gnnkit.message.program.compute import spread
 from gnnkit.message.program.patterns import is_weight, weighted_rows
-from gnnkit.message.program.plan import Sweep
+from gnnkit.message.program.plan import Sweep, is_leaf
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 
@@ -46,7 +47,7 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting, engi
             weight, rows = products[sink]
             found[sink] = weighted_rows(sink, rows, weight, known, setting)
         else:
-            found[sink] = _reduced(sink, known[sink.args[0]], setting)
+            found[sink] = _reduced(sink, _per_edge(sink.args[0], known, setting), setting)
     return found
 
 
@@ -55,14 +56,9 @@ def _split(sweep: Sweep) -> tuple[dict[Symbol, tuple[Symbol, Symbol]], Sweep | N
     products = {sink: pair for sink in sweep.sinks if _is_reduced(sink) and (pair := _weight_and_rows(sink))}
     sinks: dict[Symbol, None] = {}
     for sink in sweep.sinks:
-        if sink in products:
-            needed = products[sink][0]
-        else:
-            needed = sink.args[0] if _is_reduced(sink) else sink
-        if needed.level == "edge" and needed.op != "input" or needed is sink:
+        needed = products[sink][0] if sink in products else sink.args[0] if _is_reduced(sink) else sink
+        if needed is sink or not is_leaf(needed):
             sinks[needed] = None
-        elif needed.level != "edge":
-            raise AssertionError(f"a sweep adds up values of edges; got one of level {needed.level}")
     return products, Sweep(sweep.side, list(sinks)).settle() if sinks else None
 
 
@@ -74,6 +70,14 @@ def _weight_and_rows(sink: Symbol) -> tuple[Symbol, Symbol] | None:
         if rows.level == other and weight.level == "edge" and is_weight(weight, rows):
             return weight, rows
     return None
+
+
+def _per_edge(x: Symbol, values: Mapping[Symbol, Any], setting: Setting) -> np.ndarray:
+    """A value as one row per edge, in the order of the topology."""
+    topology, value = setting.topology, values[x]
+    if x.level in ("src", "dst"):
+        return K.gather(value, topology.indices if x.level == "src" else topology.receivers)
+    return spread(value, x, topology.num_edges, x.shape) if x.level == "const" else value
 
 
 def _reduced(sink: Symbol, messages: np.ndarray, setting: Setting) -> np.ndarray:

@@ -214,7 +214,7 @@ class GATConv(_Attention):
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         topology = self._topology(graph)
         h = x @ self.weight
-        scores = np.concatenate([block_diagonal(self.receiver_score), block_diagonal(self.sender_score)], axis=1)
+        scores: Any = np.concatenate([block_diagonal(self.receiver_score), block_diagonal(self.sender_score)], axis=1)
         if isinstance(x, SparseMatrix) or x.shape[1] <= h.shape[1]:
             # the product of the weights first: no pass over h, nor over its gradient
             scores = x @ shared(self.weight @ scores)

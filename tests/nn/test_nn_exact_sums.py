@@ -1,0 +1,202 @@
+"""In gk.exact_sums() every layer is equivariant to the last bit, and so is a whole training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_nn_symmetry import LAYERS, NUM_NODES, RECEIVERS, SENDERS, make, make_graph, results
+
+import gnnkit as gk
+from gnnkit import kernels as K
+
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def larger(name, dtype, seed):
+    """A graph of 40 nodes with hubs, self-loops, parallel edges of different features, and isolated nodes."""
+    rng = np.random.default_rng(seed)
+    senders = np.concatenate([rng.integers(0, 36, 150), np.arange(20), SENDERS, SENDERS])
+    receivers = np.concatenate([rng.integers(0, 36, 150), np.full(20, 7), RECEIVERS, RECEIVERS])
+    return make_graph(name, senders, receivers, 40, seed, dtype)
+
+
+def relabelled(graph, order, shuffle):
+    """The same graph whose node i is called order[i], its edges given in another order."""
+    senders, receivers, fields = graph.to_edges()
+    x = np.empty_like(graph.x)
+    x[order] = graph.x
+    return gk.from_edges(
+        order[senders][shuffle],
+        order[receivers][shuffle],
+        x=x,
+        edges={key: value[shuffle] for key, value in fields.items()},
+        globals={"u": graph.u} if "u" in graph.globals else {},
+    )
+
+
+def bits(array):
+    """The bits of floats as integers, every NaN the same."""
+    array = np.ascontiguousarray(array)
+    return np.where(np.isnan(array), 0, array.view(f"u{array.itemsize}"))
+
+
+def assert_same_bits(left, right):
+    np.testing.assert_array_equal(bits(left), bits(right))
+
+
+def moved_results(layer, graph, order, shuffle):
+    """Results for a relabelled graph, with the rows of nodes and edges moved back."""
+    states, x_gradient, gradients = results(layer, moved := relabelled(graph, order, shuffle))
+    states = dict(states)
+    if "x" in states and len(states["x"]) == graph.num_nodes:
+        states["x"] = states["x"][order]
+    if "e" in states:
+        given = moved.replace(e=states["e"]).to_edges()[2]["e"]
+        back = np.empty_like(given)
+        back[shuffle] = given
+        states["e"] = back
+    return states, x_gradient[order], gradients
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_relabelling_the_nodes_changes_no_bit(name, dtype, rng):
+    layer, graph = make(name).astype(dtype), larger(name, dtype, 11)
+    with gk.exact_sums():
+        states, x_gradient, gradients = results(layer, graph)
+        if "e" in states:
+            states["e"] = graph.replace(e=states["e"]).to_edges()[2]["e"]
+        for _ in range(4):
+            order, shuffle = rng.permutation(graph.num_nodes), rng.permutation(graph.num_edges)
+            moved, moved_x, moved_gradients = moved_results(layer, graph, order, shuffle)
+            for key in states:
+                assert_same_bits(moved[key], states[key])
+            assert_same_bits(moved_x, x_gradient)
+            assert moved_gradients.keys() == gradients.keys()
+            for key in gradients:
+                assert_same_bits(moved_gradients[key], gradients[key])
+
+
+@every_layer
+def test_both_modes_and_both_backends_agree_but_for_roundings(name):
+    layer, graph = make(name), larger(name, "float64", 12)
+    usual = results(layer, graph)
+    with gk.exact_sums():
+        exact = results(layer, larger(name, "float64", 12))
+        with K.use_backend("numpy"):
+            plain = results(layer, larger(name, "float64", 12))
+    for other in (exact, plain):
+        for left, right in zip(usual, other):
+            parts = [(left, right)] if isinstance(left, np.ndarray) else [(left[k], right[k]) for k in left]
+            for a, b in parts:
+                np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-10 * max(1.0, np.abs(a).max(initial=0.0)))
+
+
+def test_what_was_remembered_in_the_usual_mode_is_not_used_in_the_exact_one():
+    graph = gk.from_edges([0, 1, 2, 3], [4, 4, 4, 4], x=np.array([[1e8], [1.0], [-1e8], [1.0], [0.0]], "float32"))
+    layer = gk.nn.GINConv(gk.nn.Linear(1, 3, rng=0))  # it sums first, and remembers
+    usual = [layer(graph).x.numpy() for _ in range(3)][-1]
+    with gk.exact_sums():
+        exact = [layer(graph).x.numpy() for _ in range(3)][-1]
+    again = layer(graph).x.numpy()
+    assert not np.array_equal(usual, exact)
+    np.testing.assert_array_equal(usual, again)
+
+
+def test_sparse_features(rng):
+    cora = gk.datasets.load("cora")
+    x = gk.transforms.normalize_features(cora).x
+    graph = gk.from_edges(*cora.to_edges()[:2], num_nodes=cora.num_nodes, x=x)
+    order = rng.permutation(graph.num_nodes)
+    moved = gk.from_edges(
+        *(order[ends] for ends in cora.to_edges()[:2]), num_nodes=cora.num_nodes, x=x.take_rows(np.argsort(order))
+    )
+    for make_layer in (
+        gk.nn.GCNConv,
+        gk.nn.SAGEConv,
+        gk.nn.TAGConv,
+        lambda i, o, rng: gk.nn.GINConv(gk.nn.Linear(i, o)),
+    ):
+        layer = make_layer(1433, 5, rng=0).reset_parameters(0)
+        found = []
+        for g in (graph, moved):
+            layer.zero_grad()
+            with gk.exact_sums():
+                out = layer(g).x
+                np.sum(np.sin(out)).backward()
+            found.append((out.numpy(), {n: p.grad.numpy() for n, p in layer.named_parameters()}))
+        assert_same_bits(found[1][0][order], found[0][0])
+        for key, value in found[0][1].items():
+            assert_same_bits(found[1][1][key], value)
+
+
+def train(graph, y, mask, seed):
+    """A few steps of training with norms, weight decay and momentum; the state of the model and its outputs."""
+    model = gk.nn.Sequential(
+        gk.nn.GATConv(3, 4, heads=2, rng=0),
+        gk.nn.GraphNorm(8),
+        gk.nn.ELU(),
+        gk.nn.GINConv(gk.nn.MLP([8, 8, 4], norm="batch")),
+    )
+    model.reset_parameters(seed)
+    optimizer = gk.nn.SGD(model, lr=0.05, momentum=0.9, weight_decay=1e-2)  # Adam would blow up what differs
+    for _ in range(5):
+        optimizer.zero_grad()
+        gk.nn.cross_entropy(model(graph).x, y, mask=mask).backward()
+        optimizer.step()
+    return model.eval()(graph).x.numpy(), model.state_dict()
+
+
+def test_a_whole_training_is_the_same_to_the_bit(rng):
+    graph = larger("gat", "float32", 5).without("w", "kind")
+    y, mask = rng.integers(0, 4, 40), rng.random(40) < 0.6
+    order, shuffle = rng.permutation(40), rng.permutation(graph.num_edges)
+    moved = relabelled(graph, order, shuffle)
+    moved_y, moved_mask = np.empty_like(y), np.empty_like(mask)
+    moved_y[order], moved_mask[order] = y, mask
+    with gk.exact_sums():
+        out, state = train(graph, y, mask, 3)
+        moved_out, moved_state = train(moved, moved_y, moved_mask, 3)
+    assert_same_bits(moved_out[order], out)
+    for key in state:
+        assert_same_bits(moved_state[key], state[key])
+    plain = train(graph, y, mask, 3)[0]
+    np.testing.assert_allclose(out, plain, atol=1e-3)
+
+
+def test_the_usual_mode_would_fail_this_test(rng):
+    graph = larger("graph conv", "float32", 11)
+    layer = make("graph conv").astype("float32")
+    order, shuffle = rng.permutation(40), rng.permutation(graph.num_edges)
+    states, _, gradients = results(layer, graph)
+    moved, _, moved_gradients = moved_results(layer, graph, order, shuffle)
+    differ = [not np.array_equal(bits(moved["x"]), bits(states["x"]))]
+    differ += [not np.array_equal(bits(moved_gradients[key]), bits(gradients[key])) for key in gradients]
+    assert any(differ)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_threads_change_no_bit(threads):
+    before = K.get_num_threads()
+    graph = larger("gat", "float32", 4)
+    big = gk.batch([graph] * 60)
+    layer = make("gat").astype("float32")
+    with gk.exact_sums():
+        expected = results(layer, big)
+        K.set_num_threads(threads)
+        try:
+            found = results(layer, big)
+        finally:
+            K.set_num_threads(before)
+    assert_same_bits(found[0]["x"], expected[0]["x"])
+    for key, value in expected[2].items():
+        assert_same_bits(found[2][key], value)
+
+
+def test_tiny_graphs():
+    with gk.exact_sums():
+        for name in LAYERS:
+            for num_nodes, num_edges in ((0, 0), (1, 0), (NUM_NODES, 0), (1, 2)):
+                nothing = np.zeros(num_edges, int)
+                found = results(make(name), make_graph(name, nothing, nothing, num_nodes, 1))
+                assert all(np.isfinite(value).all() for value in found[0].values()), name
