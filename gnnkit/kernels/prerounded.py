@@ -54,7 +54,7 @@ def row_sums(
     weighted = read_only(np.ones((1, 1), x.dtype) if weight_rows is None else weight_rows, x.dtype)
     indptr = pointers(indptr)
     args = (indptr, where, int(direct), weighted, int(weights is not None), folds, read_only(rows), as_rows(out))
-    parallel_rows(backend.loops("prerounded").neighbour_sum, len(out), args, indptr=indptr, width=8 * rows.shape[1])
+    parallel_rows(backend.loops("prerounded").neighbour_sum, len(out), args, indptr=indptr, width=3 * rows.shape[1])
     return out
 
 

@@ -58,7 +58,7 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
     loop = backend.loops("prerounded_products").products if usual else twins.products
     factor, shrink = float(rounding.factor(len(b))), float(rounding.second(len(b)))
     args = (read_only(a), read_only(b), row_power, column_power, factor, shrink, folds_of(a.dtype), out)
-    parallel_rows(loop, len(out), args, width=4 * b.size)
+    parallel_rows(loop, len(out), args, width=2 * b.size)
     for i, j in np.argwhere(~(row_usual[:, None] & column_usual)):
         with np.errstate(all="ignore"):
             out[i, j] = rounding.sorted_sum(a[:, i].astype(np.float64) * b[:, j].astype(np.float64))

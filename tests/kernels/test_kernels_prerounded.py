@@ -171,7 +171,8 @@ def test_products(data):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("left", "right"),
-    [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((4, 2, 3), (3, 5)), ((4, 1, 2, 3), (5, 3, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3))],
+    [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((4, 2, 3), (3, 5)), ((4, 1, 2, 3), (5, 3, 2)),
+     ((0, 3), (3, 2)), ((2, 0), (0, 3))],
 )  # fmt: skip
 def test_products_take_all_shapes_of_numpy(backend, left, right, rng):
     a, b = rng.normal(size=left), rng.normal(size=right)
