@@ -3,11 +3,11 @@
     python tests/bench/bench_exact.py                     1,000 relabellings of each, then the times
     python tests/bench/bench_exact.py --relabellings 20 --models gcn gin
 
-Every model is first trained for 20 epochs in the exact mode (weights that are learnt, not drawn). A relabelling permutes
-the nodes of Cora, or the nodes of each molecule and the molecules of the batch, and gives all edges in another order.
-Outputs and the gradients of the loss by all parameters and by the features of the nodes are compared bit by bit, in the
-exact mode and, for the first 20 relabellings, in the usual one. Times: both modes in turns in one process, median; forward
-without a tape; all gradients: forward, loss and backward by all parameters.
+Every model is first trained for 20 epochs in the exact mode (weights that are learnt, not drawn). A relabelling
+permutes the nodes of Cora, or the nodes of each molecule and the molecules of the batch, and gives all edges in
+another order. Outputs and the gradients of the loss by all parameters and by the features of the nodes are compared
+bit by bit, in the exact mode and, for the first 20 relabellings, in the usual one. Times: both modes in turns in one
+process, median; forward without a tape; all gradients: forward, loss and backward by all parameters.
 """
 
 from __future__ import annotations
@@ -202,9 +202,7 @@ def main() -> None:
             )
             numbers[f"{data} {name}"] = {"differing": exact, "compared": compared, "usual": usual / of, **t}
             print(*rows[-1], sep=" | ", flush=True)
-    print(
-        f"{args.relabellings} relabellings each; eval mode, float32; numbers that differ in their bits, and milliseconds"
-    )
+    print(f"{args.relabellings} relabellings each; eval mode, float32; numbers that differ in their bits; milliseconds")
     heads = ["data", "model", "differ, exact", "differ, usual", "forward, ms", "exact", "all gradients, ms", "exact"]
     print(table(heads, rows))
     if args.json:
