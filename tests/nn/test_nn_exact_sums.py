@@ -130,6 +130,61 @@ def test_sparse_features(rng):
             assert_same_bits(found[1][1][key], value)
 
 
+@pytest.mark.parametrize("name", ["gcn weighted", "gat", "pna", "gin"])
+def test_second_derivatives_change_no_bit(name, rng):
+    layer, graph = make(name).astype("float32"), larger(name, "float32", 9)
+    order, shuffle = rng.permutation(40), rng.permutation(graph.num_edges)
+
+    def steepness(g):
+        """The derivative by x of the squared length of the derivative by x."""
+        slope = gk.grad(lambda x: np.sum(np.sin(layer(g.replace(x=x)).x)))
+        return gk.grad(lambda x: np.sum(np.square(slope(x))))(g.x)
+
+    with gk.exact_sums():
+        found, moved = (gk.autodiff.as_array(steepness(g)) for g in (graph, relabelled(graph, order, shuffle)))
+    assert np.abs(found).max() > 0
+    assert_same_bits(moved[order], found)
+
+
+def positions(layer, order, shuffle):
+    """Outputs and gradients of a geometric layer on a random graph, rows as the nodes were numbered first."""
+    rng = np.random.default_rng(2)
+    senders, receivers = rng.integers(0, 37, (2, 160))
+    x, pos = rng.normal(size=(2, 40, 3)).astype("float32")
+    fields = [gk.tensor(a[np.argsort(order)], requires_grad=True) for a in (x, pos)]
+    ends = order[senders][shuffle], order[receivers][shuffle]
+    layer.zero_grad()
+    out = layer(gk.from_edges(*ends, x=fields[0], nodes={"pos": fields[1]}))
+    results = out.x, gk.tensor(0.0) + out.nodes["pos"]
+    sum(np.sum(np.sin(a)) for a in results).backward()
+    rows = [a.numpy()[order] for a in (*results, *(f.grad for f in fields))]
+    return rows + [p.grad.numpy() for p in layer.parameters()]
+
+
+@pytest.mark.parametrize("kind", ["egnn", "schnet"])
+def test_layers_with_positions(kind, rng):
+    layer = {"egnn": gk.nn.EGNNConv, "schnet": gk.nn.SchNetConv}[kind](3, 4, positions="pos", rng=0)
+    with gk.exact_sums():
+        first = positions(layer, np.arange(40), np.arange(160))
+        second = positions(layer, rng.permutation(40), rng.permutation(160))
+    for a, b in zip(second, first, strict=True):
+        assert_same_bits(a, b)
+
+
+def test_shifting_a_torus_changes_no_bit(rng):
+    conv, image = gk.nn.Conv2d(2, 3, 3, border="wrap", rng=0), rng.normal(size=(8, 8, 2)).astype("float32")
+    found = []
+    with gk.exact_sums():
+        for shift in ((0, 0), (3, 5)):
+            conv.zero_grad()
+            out = conv(gk.from_image(np.roll(image, shift, (0, 1))))
+            np.sum(np.sin(out.x)).backward()
+            back = np.roll(gk.to_image(out), (-shift[0], -shift[1]), (0, 1))
+            found.append((np.ascontiguousarray(back), conv.weight.grad.numpy()))
+    for a, b in zip(*found, strict=True):
+        assert_same_bits(a, b)
+
+
 def train(graph, y, mask, seed):
     """A few steps of training with norms, weight decay and momentum; the state of the model and its outputs."""
     model = gk.nn.Sequential(
