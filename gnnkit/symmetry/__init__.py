@@ -1,0 +1,19 @@
+"""Symmetry: what a graph, a rule or a model can and cannot tell apart. Floor 3.5, above message, below nn."""
+
+from gnnkit.symmetry import pairs as pairs
+from gnnkit.symmetry.distinguish import Distinction as Distinction
+from gnnkit.symmetry.distinguish import distinguishes as distinguishes
+from gnnkit.symmetry.reach import Influence as Influence
+from gnnkit.symmetry.reach import influence as influence
+from gnnkit.symmetry.reach import receptive_field as receptive_field
+from gnnkit.symmetry.refinement import ColourRefinement as ColourRefinement
+from gnnkit.symmetry.refinement import colour_refinement as colour_refinement
+from gnnkit.symmetry.rule_report import Finding as Finding
+from gnnkit.symmetry.rule_report import RuleReport as RuleReport
+from gnnkit.symmetry.rules import check_rule as check_rule
+from gnnkit.symmetry.smoothing import Energies as Energies
+from gnnkit.symmetry.smoothing import dirichlet_energy as dirichlet_energy
+from gnnkit.symmetry.smoothing import energies as energies
+from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_distance
+from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
+from gnnkit.symmetry.tuples import wl_level as wl_level
