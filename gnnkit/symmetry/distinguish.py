@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
-from gnnkit.graph.edges import from_edges
-from gnnkit.graph.fields import take_rows
-from gnnkit.symmetry.models import answer, check_level, float_graph, is_module, rows, working_copy
+from gnnkit.symmetry.groups import GROUPS
+from gnnkit.symmetry.models import answer, check_level, is_module, rows, working_copy
+from gnnkit.symmetry.subjects import as_given
 from gnnkit.symmetry.tuples import single_graph
 
 _NOISE, _ROUNDING, _INVARIANT = 10.0, 1e4, 1e6  # times the noise; times eps * size: told apart; no rounding any more
@@ -169,7 +169,7 @@ def distinguishes(
     False
     """
     check_level(output)
-    pair = [float_graph(single_graph(g), dtype) for g in (first, second)]
+    pair = [as_given(single_graph(g), np.dtype(dtype)) for g in (first, second)]
     rng = np.random.default_rng(rng)
     copied = working_copy(model, dtype)
     _check_counts(model, draws, relabellings)
@@ -177,7 +177,7 @@ def distinguishes(
         result = copied(pair[0])
         made = isinstance(result, Graph) and "u" in result.globals and "u" not in pair[0].globals
         output = "globals" if made else "nodes" if isinstance(result, Graph) else None
-    versions = [[g, *(relabelled(g, rng.permutation(g.num_nodes)) for _ in range(relabellings))] for g in pair]
+    versions = [[g, *(relabelled(g, rng) for _ in range(relabellings))] for g in pair]
     found = []
     for _ in range(1 if draws is None else draws):
         if draws is not None:
@@ -192,15 +192,10 @@ def distinguishes(
     )
 
 
-def relabelled(graph: Graph, order: NDArray[np.int64]) -> Graph:
-    """The graph with its nodes renumbered: node ``order[i]`` becomes node ``i``; edges keep the caller's order."""
-    number = np.argsort(order)
-    senders, receivers, fields = graph.to_edges()
-    nodes = {name: take_rows(value, order) for name, value in graph.nodes.items()}
-    return from_edges(
-        number[senders], number[receivers], num_nodes=graph.num_nodes, nodes=nodes, edges=fields,
-        globals=dict(graph.globals), allow_nan=True,
-    )  # fmt: skip
+def relabelled(graph: Graph, rng: np.random.Generator) -> Graph:
+    """The graph with its nodes renumbered at random."""
+    element = GROUPS["nodes"].sample(graph, rng)
+    return graph if element is None else element.right  # there is one way to number a single node
 
 
 def _check_counts(model: Any, draws: int | None, relabellings: int) -> None:

@@ -15,7 +15,6 @@ from numpy.typing import DTypeLike, NDArray
 from gnnkit.autodiff import as_array
 from gnnkit.errors import InvalidArgumentError, UnknownNameError, type_name, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.graph.fields import is_sparse
 
 LEVELS = ("nodes", "globals")
 
@@ -34,19 +33,6 @@ def working_copy(model: Any, dtype: DTypeLike) -> Any:
 def is_module(model: Any) -> bool:
     """Whether this is a module: it has parameters, a dtype and modes."""
     return all(callable(getattr(model, name, None)) for name in ("named_parameters", "astype", "eval"))
-
-
-def float_graph(graph: Graph, dtype: DTypeLike) -> Graph:
-    """The graph with its dense floating fields in this dtype."""
-    changed: dict[str, Any] = {
-        level: {name: as_array(value).astype(dtype) for name, value in getattr(graph, level).items() if _widens(value)}
-        for level in ("nodes", "edges", "globals")
-    }
-    return graph.replace(**changed)
-
-
-def _widens(value: Any) -> bool:
-    return not is_sparse(value) and value.dtype.kind == "f"
 
 
 def answer(model: Callable[[Graph], Any], graph: Graph, output: str | None) -> Any:

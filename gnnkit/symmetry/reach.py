@@ -17,7 +17,8 @@ from gnnkit.autodiff import Tensor, as_array, no_grad
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidGraphError, graph_advice, type_name
 from gnnkit.graph import Graph
 from gnnkit.graph.fields import is_sparse
-from gnnkit.symmetry.models import answer, float_graph, working_copy
+from gnnkit.symmetry.models import answer, working_copy
+from gnnkit.symmetry.subjects import as_given
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +227,7 @@ def _checked(graph: Graph, dtype: str) -> Graph:
             f"The input x must be dense and floating to be varied. Got {kind} features. "
             "Use .toarray() or .astype('float64') first."
         )
-    return float_graph(graph, dtype)
+    return as_given(graph, np.dtype(dtype))
 
 
 def _check_node(node: int, count: int) -> None:

@@ -15,7 +15,8 @@ from gnnkit.autodiff import as_array, no_grad
 from gnnkit.errors import InvalidArgumentError, InvalidGraphError, ShapeError, graph_advice, type_name
 from gnnkit.graph import Graph
 from gnnkit.graph.fields import is_sparse
-from gnnkit.symmetry.models import float_graph, working_copy
+from gnnkit.symmetry.models import working_copy
+from gnnkit.symmetry.subjects import as_given
 
 
 def dirichlet_energy(
@@ -256,7 +257,7 @@ def _run(model: Any, layers: list[Any] | None, graph: Graph | None, dtype: str) 
             f"A stack of layers needs a gk.Graph as its input. Got {type_name(graph)}. "
             + graph_advice(graph, "Pass energies(model, graph).")
         )
-    graphs, names, made = [float_graph(graph, dtype)], [], {id(layer): layer for layer in layers}
+    graphs, names, made = [as_given(graph, np.dtype(dtype))], [], {id(layer): layer for layer in layers}
     made = {key: working_copy(layer, dtype) for key, layer in made.items()}  # one that is used again is copied once
     with no_grad():
         for number, layer in enumerate(layers):
