@@ -1,4 +1,4 @@
-"""Pictures: training curves, graphs, images, stencils, embeddings, tapes, receptive fields. Floor 6.
+"""Pictures: training curves, graphs, images, stencils, embeddings, tapes, receptive fields, depth. Floor 6.
 
 matplotlib is imported when drawing.
 
@@ -6,6 +6,8 @@ Every function returns a ``matplotlib.figure.Figure`` and saves it if ``path`` i
 """
 
 from gnnkit.plot.curves import training_curve as training_curve
+from gnnkit.plot.depth import energies as energies
+from gnnkit.plot.depth import influence as influence
 from gnnkit.plot.embeddings import embedding_map as embedding_map
 from gnnkit.plot.fields import draw_computation as draw_computation
 from gnnkit.plot.fields import draw_receptive_field as draw_receptive_field

@@ -1,7 +1,7 @@
 """Symmetry as a contract: check, assert and explain whether a function of graphs is equivariant or invariant.
 
-Beside it: what networks can tell apart (colour refinement, classic pairs), and how far and how well they carry what they
-know. Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
+Beside it: what networks can tell apart (colour refinement, classic pairs), how far they see, and what depth does.
+Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
 """
 
 from gnnkit.symmetry import pairs as pairs

@@ -161,7 +161,8 @@ def cfi(base: Graph | None = None) -> Pair:
     Notes
     -----
     k-FWL tells them apart exactly if the base's treewidth is at most k: over a ring, k=2 (over a ring of three they
-    are two triangles and a hexagon); over the complete graph of n nodes, k = n - 1. Over a tree, of treewidth 1, k=1
+    are two triangles and a hexagon); over the complete graph of n nodes, k = n - 1 (over four they
+    are the rook's and the Shrikhande graph). Over a tree, of treewidth 1, k=1
     is enough. Differences from the paper: its gadgets have two nodes for each end of an edge, whose place is taken
     by edges between the clouds here, and its clouds are coloured.
 

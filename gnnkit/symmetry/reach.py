@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, as_array, no_grad
-from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidGraphError, graph_advice, type_name
+from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidGraphError, ShapeError, graph_advice, type_name
 from gnnkit.graph import Graph
 from gnnkit.graph.fields import is_sparse
 from gnnkit.symmetry.models import answer, working_copy
@@ -69,7 +69,15 @@ class Influence:
         return f"Influence(node={self.node}, {np.count_nonzero(self.values)} of {len(self.values)} nodes felt)"
 
 
-def influence(model: Any, graph: Graph, node: int, *, output: str = "nodes", dtype: str = "float64") -> Influence:
+def influence(
+    model: Any,
+    graph: Graph,
+    node: int,
+    *,
+    output: str = "nodes",
+    distance: ArrayLike | None = None,
+    dtype: str = "float64",
+) -> Influence:
     """How strongly each node's input ``x`` is felt in the output of one node: the Jacobian, summed by reverse mode.
 
     Parameters
@@ -82,6 +90,9 @@ def influence(model: Any, graph: Graph, node: int, *, output: str = "nodes", dty
     node : int
     output : str
         "nodes"; with "globals" the output is row ``node`` of the graphs' ``u``.
+    distance : int [num_nodes], optional
+        What counts as the distance of every node, -1 for none; default: steps to the node along the edges. To compare a
+        graph with another of the same nodes, such as one with a virtual node.
     dtype : str
 
     Returns
@@ -91,8 +102,8 @@ def influence(model: Any, graph: Graph, node: int, *, output: str = "nodes", dty
 
     Raises
     ------
-    InvalidGraphError, DTypeError
-        If it is no graph, or its ``x`` cannot be differentiated by (sparse, integers).
+    InvalidGraphError, DTypeError, ShapeError
+        If it is no graph, its ``x`` cannot be differentiated by (sparse, integers), or ``distance`` is no such array.
     InvalidArgumentError
         If there is no such node.
 
@@ -138,7 +149,13 @@ def influence(model: Any, graph: Graph, node: int, *, output: str = "nodes", dty
             target.backward(seed)
             if x.grad is not None:
                 values += np.abs(as_array(x.grad)).reshape(len(values), -1).sum(axis=1) if x.size else 0.0
-    return Influence(int(node), values, _distance(graph, node, output))
+    steps = _distance(graph, node, output) if distance is None else np.asarray(distance)
+    if steps.shape != (graph.num_nodes,) or steps.dtype.kind not in "iu":
+        raise ShapeError(
+            f"distance must be a whole number for each of the {graph.num_nodes} nodes. Got {steps.dtype}"
+            f"{list(steps.shape)}. Leave it out to count steps along the edges."
+        )
+    return Influence(int(node), values, steps.astype(np.int32))
 
 
 def receptive_field(
