@@ -6,8 +6,8 @@
 A model tells two graphs apart if the multisets of its outputs differ by more than rounding, for some of several random
 parameters. A maximum and a mean see sets and proportions of what is around a node; a sum, as in GIN, and PNA's scaling
 by degree see how many. None sees more than colour refinement (1-WL), whose stable colours are drawn. Features that
-count what it cannot see help: the returns of random walks, or cliques. Numbers of the nodes as a feature help nobody: the
-answer then depends on how the nodes were numbered, which is found out. Needs gnnkit[plot].
+count what it cannot see help: the returns of random walks, or cliques. Numbers of the nodes as a feature help nobody:
+the answer then depends on how the nodes were numbered, which is found out. Needs gnnkit[plot].
 """
 
 from __future__ import annotations

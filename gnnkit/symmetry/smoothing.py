@@ -92,15 +92,20 @@ def dirichlet_energy(
         block = values[:, start : start + width]
         difference = np.take(block, topology.senders, axis=0) - np.take(block, topology.receivers, axis=0)
         energy += K.segment_sum(np.einsum("ij,ij->i", difference, difference), topology.indptr) / 2
-    total = np.add.reduceat(np.append(energy, 0.0), graph.node_ptr[:-1]) if graph.num_graphs else np.zeros(0)
-    total = np.where(np.diff(graph.node_ptr) > 0, total, 0.0)
+    total = _per_graph(energy, graph)
+    if not per_graph:
+        total = total.sum(keepdims=True)
     if relative:
         own = _features(graph, x)
-        size = np.bincount(graph.node_graph, weights=np.einsum("ij,ij->i", own, own), minlength=graph.num_graphs)
-        whole = size if per_graph else size.sum()
-        total = total if per_graph else total.sum()
-        total = np.divide(total, whole, out=np.zeros_like(whole), where=whole > 0)
-    return total if per_graph else float(np.sum(total))
+        size = _per_graph(np.einsum("ij,ij->i", own, own), graph)
+        size = size if per_graph else size.sum(keepdims=True)
+        total = np.divide(total, size, out=np.zeros_like(total), where=size > 0)
+    return total if per_graph else float(total[0])
+
+
+def _per_graph(values: NDArray[Any], graph: Graph) -> NDArray[np.float64]:
+    """Sum of one number per node over each graph of a batch."""
+    return np.asarray(np.bincount(graph.node_graph, weights=values, minlength=graph.num_graphs), np.float64)
 
 
 def mean_average_distance(graph: Graph, x: ArrayLike | None = None) -> float:

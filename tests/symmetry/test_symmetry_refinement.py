@@ -100,7 +100,9 @@ def test_networkx_agrees_on_undirected_graphs():
     answers = set()
     for trial in range(20):
         seeds = rng.integers(1000, size=2).tolist()
-        G, H = (nx.random_regular_graph(3, 8, seed=s) if trial % 2 else nx.gnm_random_graph(7, 8, seed=s) for s in seeds)
+        G, H = (
+            nx.random_regular_graph(3, 8, seed=s) if trial % 2 else nx.gnm_random_graph(7, 8, seed=s) for s in seeds
+        )
         ours = colour_refinement([gk.from_networkx(G), gk.from_networkx(H)]).same(0, 1)
         for F in (G, H):
             nx.set_node_attributes(F, "alike", "kind")
