@@ -244,7 +244,7 @@ class _Search:
         try:
             options = quiet_settings(EXAMPLES, shrinking=True)
             graph, number = apart(lambda: find(proposals(), fails, settings=options))
-        except errors.NoSuchExample:
+        except errors.HypothesisException:  # none found, or the function does not repeat itself
             return None
         return self.failing(self.element(graph, number), graph)
 

@@ -41,7 +41,7 @@ def test_a_defect_that_needs_many_nodes_stays_large():
     def crowded(g):
         return g.x * (np.arange(g.num_nodes)[:, None] == 0) * (g.num_nodes >= 7)
 
-    assert check(crowded, large(), output="nodes").counterexample.num_nodes == 7
+    assert check(crowded, large(40, 60), output="nodes").counterexample.num_nodes == 7
 
 
 def test_a_large_image_becomes_small():
