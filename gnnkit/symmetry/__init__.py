@@ -5,9 +5,12 @@ Floor 3.5: knows graphs, Tensors and message programs; models are recognised by 
 """
 
 from gnnkit.symmetry import pairs as pairs
-from gnnkit.symmetry.check import assert_equivariant as assert_equivariant
-from gnnkit.symmetry.check import assert_invariant as assert_invariant
-from gnnkit.symmetry.check import check as check
+from gnnkit.symmetry import strategies as strategies
+from gnnkit.symmetry.adapters import from_estimator as from_estimator
+from gnnkit.symmetry.adapters import from_torch as from_torch
+from gnnkit.symmetry.checking import assert_equivariant as assert_equivariant
+from gnnkit.symmetry.checking import assert_invariant as assert_invariant
+from gnnkit.symmetry.checking import check as check
 from gnnkit.symmetry.distinguish import Distinction as Distinction
 from gnnkit.symmetry.distinguish import distinguishes as distinguishes
 from gnnkit.symmetry.groups import GROUPS as GROUPS
@@ -27,5 +30,6 @@ from gnnkit.symmetry.smoothing import Energies as Energies
 from gnnkit.symmetry.smoothing import dirichlet_energy as dirichlet_energy
 from gnnkit.symmetry.smoothing import energies as energies
 from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_distance
+from gnnkit.symmetry.subjects import Subject as Subject
 from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
 from gnnkit.symmetry.tuples import wl_level as wl_level

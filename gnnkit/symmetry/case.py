@@ -14,8 +14,8 @@ import numpy as np
 from gnnkit.errors import GnnkitError, GroupError
 from gnnkit.graph import Graph
 from gnnkit.symmetry.compare import Difference, compare, largest
-from gnnkit.symmetry.groups.base import LEVELS, Element
-from gnnkit.symmetry.outcome import Key, Outcome
+from gnnkit.symmetry.groups.base import LEVELS, Element, Key
+from gnnkit.symmetry.outcome import Outcome
 from gnnkit.symmetry.subjects import Subject
 
 
@@ -27,7 +27,7 @@ class Finding:
     ----------
     kind : "output", "gradient", "shape" or "raised"
     what : str
-        The values that differ, such as "nodes x" or "gradient of parameter weight".
+        The values that differ, such as "nodes x" or "gradient of parameter weight"; for "raised" the type of the error.
     level, row, channel
         Where; None if that means nothing.
     left, right
@@ -66,6 +66,7 @@ class Settings:
     expect: str
     gradients: bool
     tolerance: float | None
+    dtype: str = "float64"
 
 
 def run_case(element: Element, settings: Settings, seed: int) -> CaseResult:
@@ -114,7 +115,7 @@ def _evaluate(
     text = f"{type(raised).__name__}: {raised}"
     result.finding = Finding(
         "raised",
-        "output",
+        type(raised).__name__,
         f"the function raised on the {where} and not on the {other}: {text}",
         left=text if where == "left" else "no error",
         right=text if where == "right" else "no error",
@@ -129,10 +130,19 @@ def _compare_outputs(
     keys = _same_keys(lefts, right, result)
     if result.finding is not None:
         return
+    problem = element.problem([left.frame for left in lefts], right.frame)
+    if problem:
+        result.finding = Finding("shape", "grid", problem)
+        return
     order = _edge_alignment(element, lefts, right, result)
     if result.finding is not None:
         return
-    _refuse_empty_comparison(element, settings.expect, right, keys)
+    if not keys:
+        raise GroupError(
+            "A result must have fields to be compared. The function returned a graph without any field. "
+            "Return a graph with features, or an array with output=."
+        )
+    element.check_result(keys, right.bare, settings.expect)
     size = largest(*_inputs(element.right))
     for key in keys:
         values = [left.fields[key] for left in lefts]
@@ -145,12 +155,18 @@ def _compare_outputs(
             return
         got = right.fields[key]
         valid = element.valid(key[0], right.frame)
+        if valid is not None and len(valid) and not valid.any():
+            raise GroupError(
+                "Some of the result must be left to compare. Nothing lies far enough from the border. "
+                "Pass larger images, or a smaller margin."
+            )
         if key[0] == "edges" and order is not None and len(expected) == len(got):
             expected, got = expected[order[0]], got[order[1]]
-        floating = got.dtype.kind in "fc"
-        if floating:
+        if got.dtype.kind in "fc":
             result.dtypes.add(str(got.dtype))
-        difference = compare(expected, got, tolerance=settings.tolerance, scale=size, valid=valid)
+        difference = compare(
+            expected, got, tolerance=settings.tolerance, scale=size, valid=valid, dtypes=[settings.dtype]
+        )
         _note(result, "output", " ".join(key), key[0], difference)
         result.compared = True
 
@@ -172,8 +188,9 @@ def moved(
         array = values[0]
     else:
         array = element.rows(level, values, [left.frame for left in lefts], right.frame)
-    if expect == "equivariant" or key in right.carried:
-        array = element.values(level, name, array, linear=linear)
+    carried = key in right.carried
+    if expect == "equivariant" or carried:
+        array = element.values(level, name, array, linear=linear, given=carried)
     return array
 
 
@@ -219,26 +236,17 @@ def edge_text(senders: np.ndarray, receivers: np.ndarray, most: int = 12) -> str
     return (", ".join(pairs) + more) or "none"
 
 
-def _refuse_empty_comparison(element: Element, expect: str, right: Outcome, keys: list[Key]) -> None:
-    if not keys:
-        raise GroupError(
-            "A result must have fields to be compared. The function returned a graph without any field. "
-            "Return a graph with features, or an array with output=."
-        )
-    if expect == "invariant" and element.moves_nodes and not right.bare and not any(k[0] == "globals" for k in keys):
-        raise GroupError(
-            "Only globals of a returned graph can be invariant where nodes change places. "
-            f"The function returned a graph with {', '.join(' '.join(key) for key in keys)} and no globals. "
-            "Use expect='equivariant', or return the invariant value itself with output='globals'."
-        )
-
-
 def _inputs(graph: Graph) -> Iterator[np.ndarray]:
     for level in LEVELS:
         yield from (value for value in getattr(graph, level).values() if isinstance(value, np.ndarray))
 
 
 # -------------------------------------------------------------------------------------------------- gradients
+def cotangent_source(seed: int) -> np.random.Generator:
+    """Where the random combination of the outputs comes from whose gradients are compared."""
+    return np.random.default_rng(seed)
+
+
 def _compare_gradients(
     element: Element, settings: Settings, lefts: list[Outcome], right: Outcome, seed: int, result: CaseResult
 ) -> None:
@@ -246,7 +254,7 @@ def _compare_gradients(
     if missing is not None:
         result.reason = result.reason or missing.reason
         return
-    rng = np.random.default_rng(seed)
+    rng = cotangent_source(seed)
     cotangents: list[dict[Key, np.ndarray]] = [{} for _ in lefts]
     on_right: dict[Key, np.ndarray] = {}
     order = _edge_alignment(element, lefts, right, result)
@@ -269,7 +277,9 @@ def _compare_gradients(
     result.gradients_compared = True
     for key, got in last.items():
         expected = _moved_gradient(element, key, [gradients[key] for gradients in found])
-        difference = compare(expected, got, tolerance=settings.tolerance)
+        # A function that computes in float32 gives gradients that are no better, whatever the dtype of its inputs.
+        dtypes = [settings.dtype, *sorted(result.dtypes)]
+        difference = compare(expected, got, tolerance=settings.tolerance, dtypes=dtypes)
         _note(result, "gradient", f"gradient of {' '.join(key)}", key[0], difference)
 
 
@@ -298,7 +308,7 @@ def _moved_gradient(element: Element, key: Key, gradients: list[Any]) -> np.ndar
     if level == "parameter":
         return sum(gradients[1:], gradients[0])
     array = element.rows(level, gradients, element.lefts, element.right)
-    return element.values(level, name, array, linear=True)
+    return element.values(level, name, array, linear=True, given=True)
 
 
 def _note(result: CaseResult, kind: str, what: str, level: str, difference: Difference) -> None:

@@ -132,8 +132,8 @@ def colour_refinement(
     Notes
     -----
     Exact: colours are numbered by sorting, so no collision of hashes decides. One round takes O(num_edges
-    log num_edges), a second for some millions of edges; there are at most num_nodes - 1 rounds (a long path takes half
-    of them), usually fewer than ten. A self-loop is a neighbour like others; parallel edges count as often as they
+    log num_edges) in numpy alone, hubs included; there are at most num_nodes - 1 rounds (a long path takes half of
+    them), usually fewer than ten. A self-loop is a neighbour like others; parallel edges count as often as they
     occur. Isolated nodes keep their first colour, no nodes give no colours. Global state ``u`` is not looked at.
 
     A network of message passing with L layers gives equal outputs to nodes whose colours are equal after L rounds in
