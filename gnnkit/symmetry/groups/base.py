@@ -69,6 +69,14 @@ class Element:
         """Why the graph returned on the right cannot be the moved one; "" if it can."""
         return ""
 
+    def problem_of_sizes(self, sizes: np.ndarray, frame: Graph) -> str:
+        """Why the graphs of a batch that came back have the wrong numbers of nodes."""
+        found = np.diff(frame.node_ptr)
+        if np.array_equal(sizes, found):
+            return ""
+        texts = [", ".join(map(str, each[:12].tolist())) or "no" for each in (sizes, found)]
+        return f"a result with graphs of {texts[0]} nodes expected, with graphs of {texts[1]} nodes found"
+
     def check_result(self, keys: Iterable[Key], bare: bool, expect: str) -> None:
         """Refuse a result for which the expectation says nothing."""
         if expect == "invariant" and self.moves_nodes and not bare and not any(key[0] == "globals" for key in keys):
