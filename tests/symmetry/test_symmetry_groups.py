@@ -342,3 +342,29 @@ def test_channels():
     with pytest.raises(GroupError, match=r"a dense node field 'h'"):
         check(gk.nn.ReLU(), g, group=("channels", {"field": "h"}))
     assert GROUPS["channels"].sample(gk.path(2).replace(x=[[1.0], [2.0]]), rng0(0)) is None
+
+
+# --------------------------------------------------------------------------------------------- a group of one's own
+class Negated(gk.symmetry.Element):
+    def __init__(self, graph):
+        super().__init__([graph], graph.replace(x=-graph.x))
+
+    def values(self, level, name, array, *, linear, given):
+        return -array if name in ("x", "output") else array
+
+    def describe(self):
+        return "features negated"
+
+
+class Negation(gk.symmetry.Group):
+    def sample(self, graph, rng):
+        return Negated(graph)
+
+
+def test_a_group_of_your_own():
+    group, g = Negation("negation"), gk.path(3).replace(x=np.array([[1.0], [2.0], [4.0]]))
+    assert gk.symmetry.check(lambda g: np.tanh(g.x), g, group=group, output="nodes").passed
+    assert gk.symmetry.check(lambda g: g.x**2, g, group=group, output="nodes", expect="invariant").passed
+    report = gk.symmetry.check(lambda g: np.exp(g.x), g, group=group, output="nodes")
+    assert "<lambda> is not equivariant under 'negation'" in str(report)
+    assert report.counterexample.num_nodes == 1 and "group element: features negated" in str(report)
