@@ -89,7 +89,11 @@ def check(
     Notes
     -----
     NaN equals NaN at the same place, infinity the same infinity. Whole numbers and texts must be equal.
-    Functions that draw random numbers of their own must be seeded by the caller, alike for every call.
+    Functions that draw random numbers of their own must be seeded by the caller, alike for every call. A function that
+    calls a module uses it as it is: its dtype, its mode, its running statistics; pass the module itself to have a copy
+    checked in ``dtype`` with the gradients of its parameters.
+    Edges that a function adds or drops are matched by their ends; of parallel edges that were not given, the first
+    with the first. Symmetry on what cannot be differentiated (labels, plain numpy) is checked by values alone.
 
     Examples
     --------
