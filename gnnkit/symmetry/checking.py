@@ -64,7 +64,8 @@ def check(
         Largest relative error that passes. Default ``eps ** 0.6`` of the least precise dtype that took part: 4e-10 in
         float64, 7e-5 in float32. An error is relative to the larger of 1 and the largest value compared, or given.
     cases : int
-        Number of pairs of a graph and an element to try; the first that fails ends the search.
+        Number of pairs of a graph and an element to try, at least one for every graph given; the first that fails
+        ends the search.
     dtype : dtype
         In which inputs and parameters are given to the function; float64 tells a defect from rounding.
     rng : int or Generator
@@ -88,7 +89,11 @@ def check(
     Notes
     -----
     NaN equals NaN at the same place, infinity the same infinity. Whole numbers and texts must be equal.
-    Functions that draw random numbers of their own must be seeded by the caller, alike for every call.
+    Functions that draw random numbers of their own must be seeded by the caller, alike for every call. A function that
+    calls a module uses it as it is: its dtype, its mode, its running statistics; pass the module itself to have a copy
+    checked in ``dtype`` with the gradients of its parameters.
+    Edges that a function adds or drops are matched by their ends; of parallel edges that were not given, the first
+    with the first. Symmetry on what cannot be differentiated (labels, plain numpy) is checked by values alone.
 
     Examples
     --------
@@ -104,10 +109,11 @@ def check(
         raise InvalidArgumentError(f"cases is a whole number, at least 1. Got {cases!r}. Pass for example cases=20.")
     generator = np.random.default_rng(rng)
     given = [as_given(graph, np.dtype(dtype)) for graph in _listed(graphs, int(cases))]
+    cases = max(int(cases), len(given))
     chosen = chosen.settled(given, lambda graph: settings.subject.evaluate(graph, seed=0, gradients=False))
     tally = _Tally()
     failed: tuple[Element, Graph, CaseResult, int] | None = None
-    for number in range(DRAWS_PER_CASE * max(int(cases), len(given))):
+    for number in range(DRAWS_PER_CASE * cases):
         if tally.cases == cases:
             break
         graph = chosen.draw(given, number, generator)

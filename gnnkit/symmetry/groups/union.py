@@ -31,6 +31,9 @@ class Union(Element):
         receivers = np.concatenate([r + start for (_, r, _), start in zip(lists, starts)])
         return senders, receivers
 
+    def problem(self, frames: list[Graph], frame: Graph) -> str:
+        return self.problem_of_sizes(np.concatenate([np.diff(part.node_ptr) for part in frames]), frame)
+
     def describe(self) -> str:
         sizes = ", ".join(str(part.num_nodes) for part in self.lefts)
         return f"{len(self.lefts)} graphs of {sizes} nodes, each alone (left) and as one batch (right)"
