@@ -48,15 +48,6 @@ def with_global(graph: gk.Graph) -> gk.Graph:
     )
 
 
-def join_dummy(graph: gk.Graph) -> gk.Graph:
-    """The graph and one more node, state 0, with an edge to and from every other."""
-    n = graph.num_nodes
-    nodes, dummy = np.arange(n), np.full(n, n)
-    senders = np.concatenate([graph.senders, nodes, dummy])
-    receivers = np.concatenate([graph.receivers, dummy, nodes])
-    return gk.from_edges(senders, receivers, x=np.vstack([graph.x, np.zeros((1, 2))]))
-
-
 def layers_needed(graph: gk.Graph, layer: Layer, source: int, target: int) -> int:
     """After how many layers the output of ``target`` first changes with the input of ``source``."""
     for count in range(1, graph.num_nodes + 1):
@@ -117,7 +108,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "messages": print_states("With messages, v' = f(v) + sum of the neighbours' f(v):", abcd, with_messages),
     }
     path = gk.path(options.length).replace(x=np.random.default_rng(0).normal(size=(options.length, 2)))
-    dummy, last = join_dummy(path), options.length - 1
+    dummy, last = gk.transforms.add_virtual_node(path), options.length - 1
     needed = {
         "the path alone": layers_needed(path, with_messages, last, 0),
         "with a dummy node joined to all": layers_needed(dummy, with_messages, last, 0),

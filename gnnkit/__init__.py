@@ -72,7 +72,7 @@ from gnnkit.kernels import exact_sums as exact_sums
 
 __version__ = "0.1.0"
 
-_LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "nn", "learn", "datasets", "plot", "cli")
+_LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "symmetry", "nn", "learn", "datasets", "plot", "cli")
 
 _LAZY_NAMES = {
     "agg": "message",

@@ -55,7 +55,8 @@ def draw_graph(
     highlight : array_like bool [num_nodes], optional
         Nodes with a dark outline: the ones whose labels were known, say.
     class_names : sequence of str, optional
-        Names of the classes in ``color``, in sorted order.
+        Names of the classes in ``color``, in sorted order. Whole numbers may be fewer than the names, whose places they
+        then are: so that a class keeps its name and colour over several pictures.
     max_nodes : int
         Larger graphs are cut to the nodes nearest to the one of highest degree; the picture says so.
     legend : bool

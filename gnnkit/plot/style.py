@@ -119,9 +119,12 @@ class Colouring:
                 f"There is one name for each class. Got {len(self.names)} names for {len(self.classes)} classes. "
                 "Pass class_names in the sorted order of the classes."
             )
-        # Names may cover classes that do not occur here: then whole numbers index the names.
+        self.slots = list(range(len(self.classes)))  # places in the palette
+        # Names may cover classes that do not occur here: then whole numbers index the names, and the colours, so that
+        # a class has one colour in several pictures.
         if class_names is not None and len(self.names) > len(self.classes) and self.classes.dtype.kind in "iu":
-            self.names = [self.names[int(c)] for c in self.classes]
+            self.slots = [int(c) for c in self.classes]
+            self.names = [self.names[slot] for slot in self.slots]
 
     def scatter(self, axis: Any, xy: NDArray[Any], *, size: float, edge: Any = PAPER, width: float = 0.6) -> Any:
         """Draw the points; returns the mappable of a continuous scale, else None."""
@@ -131,13 +134,13 @@ class Colouring:
         if not len(self.classes):
             axis.scatter(*xy.T, c=PALETTE[0], **style)
             return None
-        for code in range(len(self.classes)):
+        for code, slot in enumerate(self.slots):
             rows = self.codes == code
             part = dict(style)
             if not isinstance(edge, str):
                 part["edgecolors"], part["linewidths"] = [edge[i] for i in np.flatnonzero(rows)], width
             axis.scatter(
-                *xy[rows].T, c=PALETTE[code % len(PALETTE)], marker=MARKERS[code // len(PALETTE) % len(MARKERS)],
+                *xy[rows].T, c=PALETTE[slot % len(PALETTE)], marker=MARKERS[slot // len(PALETTE) % len(MARKERS)],
                 **part,
             )  # fmt: skip
         return None
@@ -152,7 +155,7 @@ class Colouring:
                 axis,
                 [
                     (f"{name} ({count})", PALETTE[k % len(PALETTE)], MARKERS[k // len(PALETTE) % len(MARKERS)])
-                    for k, (name, count) in enumerate(zip(self.names, counts))
+                    for k, name, count in zip(self.slots, self.names, counts)
                 ],
                 title=title,
             )

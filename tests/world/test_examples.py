@@ -104,6 +104,20 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ['(border "wrap"): 0e+00 apart', "hexagonal  1,384 weights", "Turned by 60 degrees"],
         ["hexagons.png"],
     ),
+    "expressiveness": (
+        ["--draws", "1"],
+        [
+            "GIN (sum)                                yes",
+            "GIN + node numbers                   invalid",
+            "smallest k of k-WL",
+        ],
+        ["expressiveness.png"],
+    ),
+    "oversmoothing": (
+        ["--layers", "8"],
+        ["input, and after 8 layers", "GCN2 ", "path, virtual node", "at distance 12"],
+        ["oversmoothing.png"],
+    ),
     "volume_table": (
         [],
         ["0         Conv2d             100  28 x 28 x 10", "1,473", "99,883,155,456", "[0 0 0 1 2]"],
@@ -181,6 +195,20 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
     assert women["accuracy"] > 0.95 and women["together"] == 1.0
 
 
+def test_what_examples_on_expressiveness_and_depth_claim(tmp_path: Path) -> None:
+    table = load("expressiveness").main(["--out", str(tmp_path)])
+    told = {model: [name for name in table if table[name][model] == "yes"] for model in table["hexagon, prism"]}
+    assert told["SAGE max"] == [] and told["SAGE mean"] == told["GAT"] == told["GCN"] == ["coloured cubes"]
+    assert told["GIN (sum)"] == told["PNA"] == ["coloured cubes", "hexagon, prism"]
+    assert told["GIN + returns"] == list(table)[:4] and "Shrikhande, rook" in told["GIN + cliques"]
+    assert {table[name]["GIN + node numbers"] for name in table} == {"invalid"}
+    for seed in ("0", "1", "2"):
+        depth = load("oversmoothing").main(["--out", str(tmp_path), "--seed", seed])
+        assert depth["GCN"][-1] < 1e-5 < 1e-3 < depth["GCN2"][-1] and depth["GCN"][-1] < depth["residual GCN"][-1]
+        for graph in ("path", "barbell"):
+            assert depth[graph] < 0.02 < 0.1 < depth[f"{graph}, virtual node"]
+
+
 def test_numbers_that_examples_on_images_claim(tmp_path: Path) -> None:
     table = load("volume_table").main(["--out", str(tmp_path)])
     assert table["parameters"] == 100 + 910 + 1473
@@ -212,6 +240,8 @@ def test_numbers_that_examples_on_images_claim(tmp_path: Path) -> None:
         ("deep_residual_images", ["--deep", "3"]),
         ("hexagons", ["--epochs", "0"]),
         ("volume_table", ["--size", "3"]),
+        ("expressiveness", ["--draws", "0"]),
+        ("oversmoothing", ["--layers", "1"]),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(

@@ -26,3 +26,4 @@ from gnnkit.graph.transforms.splits import random_split as random_split
 from gnnkit.graph.transforms.symmetry import reverse as reverse
 from gnnkit.graph.transforms.symmetry import to_directed as to_directed
 from gnnkit.graph.transforms.symmetry import to_undirected as to_undirected
+from gnnkit.graph.transforms.virtual import add_virtual_node as add_virtual_node

@@ -94,13 +94,13 @@ def _append_loops(g: Graph, nodes: np.ndarray, fill: Any) -> Graph:
         raise InvalidFeatureError(
             f"fill must name edge fields. Got {unknown[0]!r}; the edge fields are {list(fields)}. Correct the name."
         )
-    fields = {name: concatenate([value, _filled(name, value, fill, len(nodes))]) for name, value in fields.items()}
+    fields = {name: concatenate([value, filled(name, value, fill, len(nodes))]) for name, value in fields.items()}
     origin = appended(g.origin, len(nodes))
     both = np.concatenate([senders, nodes]), np.concatenate([receivers, nodes])
     return with_edges(g, both[0], both[1], fields, origin=origin)
 
 
-def _filled(name: str, value: Any, fill: Any, count: int) -> np.ndarray:
+def filled(name: str, value: Any, fill: Any, count: int) -> np.ndarray:
     """``count`` rows like those of ``value`` that hold ``fill``."""
     if isinstance(fill, Mapping):
         if name not in fill:

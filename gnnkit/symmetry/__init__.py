@@ -1,0 +1,35 @@
+"""Symmetry as a contract: check, assert and explain whether a function of graphs is equivariant or invariant.
+
+Beside it: what networks can tell apart (colour refinement, classic pairs), how far they see, and what depth does.
+Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
+"""
+
+from gnnkit.symmetry import pairs as pairs
+from gnnkit.symmetry import strategies as strategies
+from gnnkit.symmetry.adapters import from_estimator as from_estimator
+from gnnkit.symmetry.adapters import from_torch as from_torch
+from gnnkit.symmetry.checking import assert_equivariant as assert_equivariant
+from gnnkit.symmetry.checking import assert_invariant as assert_invariant
+from gnnkit.symmetry.checking import check as check
+from gnnkit.symmetry.distinguish import Distinction as Distinction
+from gnnkit.symmetry.distinguish import distinguishes as distinguishes
+from gnnkit.symmetry.groups import GROUPS as GROUPS
+from gnnkit.symmetry.groups import Element as Element
+from gnnkit.symmetry.groups import Group as Group
+from gnnkit.symmetry.reach import Influence as Influence
+from gnnkit.symmetry.reach import influence as influence
+from gnnkit.symmetry.reach import receptive_field as receptive_field
+from gnnkit.symmetry.refinement import ColourRefinement as ColourRefinement
+from gnnkit.symmetry.refinement import colour_refinement as colour_refinement
+from gnnkit.symmetry.report import Counterexample as Counterexample
+from gnnkit.symmetry.report import Report as Report
+from gnnkit.symmetry.rule_report import Finding as Finding
+from gnnkit.symmetry.rule_report import RuleReport as RuleReport
+from gnnkit.symmetry.rules import check_rule as check_rule
+from gnnkit.symmetry.smoothing import Energies as Energies
+from gnnkit.symmetry.smoothing import dirichlet_energy as dirichlet_energy
+from gnnkit.symmetry.smoothing import energies as energies
+from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_distance
+from gnnkit.symmetry.subjects import Subject as Subject
+from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
+from gnnkit.symmetry.tuples import wl_level as wl_level
