@@ -50,6 +50,13 @@ from gnnkit.nn.conv import SchNetConv as SchNetConv
 from gnnkit.nn.conv import SGConv as SGConv
 from gnnkit.nn.conv import TAGConv as TAGConv
 from gnnkit.nn.conv import TransformerConv as TransformerConv
+from gnnkit.nn.declared import EQUIVARIANT as EQUIVARIANT
+from gnnkit.nn.declared import INVARIANT as INVARIANT
+from gnnkit.nn.declared import NODEWISE as NODEWISE
+from gnnkit.nn.declared import POINTWISE as POINTWISE
+from gnnkit.nn.declared import UNKNOWN as UNKNOWN
+from gnnkit.nn.declared import Symmetry as Symmetry
+from gnnkit.nn.declared import composed as composed
 from gnnkit.nn.dropout import Dropout as Dropout
 from gnnkit.nn.graph_norms import GraphNorm as GraphNorm
 from gnnkit.nn.graph_norms import InstanceNorm as InstanceNorm

@@ -169,8 +169,8 @@ def test_a_shift_by_the_stride_shifts_the_output():
         one = gk.to_image(layer(gk.from_image(image, border="wrap")))
         other = gk.to_image(layer(gk.from_image(np.roll(image, (2, 4), axis=(0, 1)), border="wrap")))
         np.testing.assert_array_equal(np.roll(one, (1, 2), axis=(0, 1)), other)
-        assert layer.symmetry == "translation equivariant by multiples of the stride"
-    assert nn.MaxPool(3, stride=1, padding="same").symmetry == "translation equivariant"
+        assert layer.symmetry["torus"] == "equivariant" and layer.symmetry.step == 2
+    assert nn.MaxPool(3, stride=1, padding="same").symmetry.step == 1
 
 
 @pytest.mark.parametrize("size", [(7,), (7, 4), (3, 4, 5)])

@@ -10,7 +10,7 @@ import pytest
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownNameError
-from gnnkit.nn.module import EQUIVARIANT, UNKNOWN
+from gnnkit.nn import EQUIVARIANT, UNKNOWN
 
 WRITES, CITES, WRITTEN = ("author", "writes", "paper"), ("paper", "cites", "paper"), ("paper", "rev_writes", "author")
 WIDTH = {"author": 3, "paper": 4}

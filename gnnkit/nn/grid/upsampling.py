@@ -14,6 +14,7 @@ from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Grid, GridTopology, Topology, as_grid, grid_topology
 from gnnkit.message import neighbour_sum
 from gnnkit.message.stencil_pool import put_rows
+from gnnkit.nn.declared import UNKNOWN, Symmetry
 from gnnkit.nn.grid.base import GridLayer, Place, grid_of, per_axis
 from gnnkit.nn.grid.pooling import sizes_along
 from gnnkit.nn.grid.resampling import Resampling, resample
@@ -74,6 +75,17 @@ class Upsample(GridLayer):
         if mode not in MODES:
             raise unknown_name("mode", mode, MODES)
         self.mode = mode
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """By any shift. "zero" and "random" choose a pixel of a block; "bilinear" does not look around a torus."""
+        if self.mode == "random":
+            return UNKNOWN
+        groups = ["union", "translation", "channels", *(["torus"] if self.mode != "bilinear" else [])]
+        if self.mode != "zero":
+            alike = not isinstance(self.scale, tuple) or len(set(self.scale)) == 1
+            groups += ["flip", "rot90"] if alike else ["flip"]
+        return Symmetry(dict.fromkeys(groups, "equivariant"), scale=self.scale)
 
     @property
     def stochastic(self) -> bool:  # type: ignore[override]
