@@ -71,7 +71,7 @@ from gnnkit.graph import unbatch as unbatch
 
 __version__ = "0.1.0"
 
-_LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "nn", "learn", "datasets", "plot", "cli")
+_LAZY_PACKAGES = ("autodiff", "graph", "kernels", "message", "symmetry", "nn", "learn", "datasets", "plot", "cli")
 
 _LAZY_NAMES = {
     "agg": "message",

@@ -61,6 +61,14 @@ class TrainingError(GnnkitError, RuntimeError):
     """Raised when training cannot go on: the loss is not finite."""
 
 
+class GroupError(InvalidArgumentError):
+    """Raised when a symmetry group cannot act on a graph or on a result, so that nothing would be checked."""
+
+
+class SymmetryError(GnnkitError, AssertionError):
+    """Raised when a function does not have the symmetry that was asserted; the text is the whole report."""
+
+
 class FileFormatError(GnnkitError, ValueError):
     """Raised when a file is truncated, tampered with, or of another format."""
 

@@ -14,13 +14,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "gnnkit"
 
 # The ground (errors, files) knows nothing of gnnkit; a package may import itself and whatever has a smaller number.
-FLOORS = {
+FLOORS: dict[str, float] = {
     "errors": -2,
     "files": -1,
     "kernels": 0,
     "autodiff": 1,
     "graph": 2,
     "message": 3,
+    "symmetry": 3.5,
     "nn": 4,
     "learn": 5,
     "datasets": 6,
@@ -57,7 +58,7 @@ def imported_modules(tree: ast.AST, module: str, is_package: bool) -> Iterator[t
                 yield node.lineno, node.args[0].value
 
 
-def floor_of(dotted: str) -> int:
+def floor_of(dotted: str) -> float:
     """Return the floor of a module of gnnkit; a name that is no floor (``gnnkit.Tensor``) comes through the door."""
     parts = dotted.split(".")
     return FLOORS.get(parts[1], DOOR) if len(parts) > 1 else DOOR

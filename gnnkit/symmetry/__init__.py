@@ -1,0 +1,13 @@
+"""Symmetry as a contract: check, assert and explain whether a function of graphs is equivariant or invariant.
+
+Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
+"""
+
+from gnnkit.symmetry.check import assert_equivariant as assert_equivariant
+from gnnkit.symmetry.check import assert_invariant as assert_invariant
+from gnnkit.symmetry.check import check as check
+from gnnkit.symmetry.groups import GROUPS as GROUPS
+from gnnkit.symmetry.groups import Element as Element
+from gnnkit.symmetry.groups import Group as Group
+from gnnkit.symmetry.report import Counterexample as Counterexample
+from gnnkit.symmetry.report import Report as Report

@@ -1,0 +1,146 @@
+"""What a group and one of its elements are. Knows graphs; the groups themselves are beside this file.
+
+An element is bound to the graph it was drawn for. It knows the graphs on the left (one; several for a disjoint union),
+the graph on the right, and how values move from left to right: rows change places, and numbers within a row may change
+too (a rotation). From f on the left graphs follows what f must be on the right one, and the same for gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from gnnkit.errors import DTypeError, GroupError, InvalidArgumentError, type_name, unknown_name
+from gnnkit.graph import Graph
+
+LEVELS = ("nodes", "edges", "globals")
+Edges = tuple[np.ndarray, np.ndarray]
+
+
+class Element:
+    """One element of a group, acting on one graph.
+
+    Attributes
+    ----------
+    lefts : list of Graph
+        Where the function is evaluated first: the graph; for a disjoint union its parts.
+    right : Graph
+        The graph after the element has acted.
+    moves_nodes : bool
+        Whether nodes change places, so that only globals can be invariant.
+    """
+
+    moves_nodes = False
+
+    def __init__(self, lefts: Sequence[Graph], right: Graph) -> None:
+        self.lefts = list(lefts)
+        self.right = right
+
+    def rows(self, level: str, values: list[np.ndarray], frames: list[Graph], frame: Graph) -> np.ndarray:
+        """Move the rows of ``values``, one array for each left graph, to where they belong on the right.
+
+        Rows of edges are in the caller's order. ``frames`` are the graphs that the left values belong to, ``frame`` the
+        one of the right: the inputs themselves, or the graphs that the function returned.
+        """
+        return values[0]
+
+    def values(self, level: str, name: str, array: np.ndarray, *, linear: bool) -> np.ndarray:
+        """Act on the numbers within each row; ``linear`` leaves shifts out, as cotangents and gradients need."""
+        return array
+
+    def edges(self, frames: list[Graph], frame: Graph) -> Edges | None:
+        """The senders and receivers that the right graph must have, or None where edges follow from the nodes."""
+        senders, receivers, _ = frames[0].to_edges()
+        return senders, receivers
+
+    def valid(self, level: str, frame: Graph) -> np.ndarray | None:
+        """Which rows on the right can be compared; None for all."""
+        return None
+
+    def describe(self) -> str:
+        """The element in words."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.describe()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group acting on graphs: draws elements, and lists simple ones for counterexamples.
+
+    Attributes
+    ----------
+    name : str
+        Its name in ``gk.symmetry.GROUPS``.
+    """
+
+    name: str
+
+    def draw(self, graphs: Sequence[Graph], number: int, rng: np.random.Generator) -> Graph:
+        """The graph of case ``number``: each of ``graphs`` in turn."""
+        return graphs[number % len(graphs)]
+
+    def sample(self, graph: Graph, rng: np.random.Generator) -> Element | None:
+        """A random element for ``graph``; None if the only one is the identity, which would show nothing.
+
+        Raises
+        ------
+        GroupError
+            If the group cannot act on such a graph.
+        """
+        raise NotImplementedError
+
+    def simple(self, graph: Graph) -> list[Element]:
+        """A few simple elements, the simplest first, among which a counterexample is looked for."""
+        return []
+
+    def check_expectation(self, expect: str) -> None:
+        """Refuse an expectation that means nothing for this group."""
+
+    def on(self, **options: Any) -> Self:
+        """This group with other options, such as ``GROUPS["torus"].on(step=2)``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there is no such option.
+        """
+        try:
+            return replace(self, **options)
+        except TypeError as error:
+            known = ", ".join(key for key in self.__dataclass_fields__ if key != "name") or "none"
+            raise InvalidArgumentError(
+                f"Options of the group {self.name!r} are: {known}. Got {', '.join(options)}. Check the name."
+            ) from error
+
+
+def as_group(group: Any, known: dict[str, Group]) -> Group:
+    """A group from its name, from ``(name, options)``, or itself."""
+    if isinstance(group, Group):
+        return group
+    name, options = group if isinstance(group, tuple) and len(group) == 2 else (group, {})
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise DTypeError(
+            f"A group is a name, (name, options), or a Group. Got {type_name(group)}. "
+            "Pass for example group='nodes', or group=('euclidean', {'positions': 'pos'})."
+        )
+    if name not in known:
+        raise unknown_name("symmetry group", name, known)
+    return known[name].on(**options) if options else known[name]
+
+
+def refuse(group: Group, need: str, came: str, advice: str) -> GroupError:
+    """The error for a graph on which ``group`` cannot act."""
+    return GroupError(f"The group {group.name!r} needs {need}. Got {came}. {advice}")
+
+
+def moved_pairs(target: np.ndarray, word: str) -> str:
+    """A permutation in words: ``nodes 0 -> 2, 2 -> 0``; what stays is left out."""
+    moved = np.flatnonzero(target != np.arange(len(target)))
+    pairs = [f"{i} -> {target[i]}" for i in moved[:12].tolist()]
+    more = f" and {len(moved) - 12} more" if len(moved) > 12 else ""
+    return f"{word} {', '.join(pairs)}{more}" if pairs else f"{word} stay"
