@@ -126,6 +126,9 @@ class ModuleList(_Numbered):
     symmetry = UNKNOWN  # whoever calls its items knows how they act together
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
+        modules = tuple(modules)
+        if type(self).__init__ is ModuleList.__init__:
+            vars(self)["_arguments"] = ((modules,), {})  # a generator would be spent, and could not be copied
         for module in modules:
             self.append(module)
 
