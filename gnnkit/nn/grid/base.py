@@ -91,6 +91,8 @@ class GridLayer(Module):
 
     @property
     def symmetry(self) -> Symmetry:  # type: ignore[override]
+        if self.lattice == "hexagonal":  # whose rows are shifted against each other: no group of the checker moves them
+            return Symmetry({"union": "equivariant"})
         shifts = {"union": "equivariant", "translation": "equivariant"}
         if self._goes_around():
             shifts["torus"] = "equivariant"
@@ -98,20 +100,25 @@ class GridLayer(Module):
 
     def _goes_around(self) -> bool:
         """Whether it takes a torus, whose size is a multiple of the stride, to a torus: no window is left out."""
-        if self.border not in (None, "wrap"):
-            return False
-        if self.padding == "same":
-            return True
-        padding = 0 if self.padding == "valid" else self.padding
-        values = (self.kernel_size, self.dilation, self.stride, padding)
+        return self.border in (None, "wrap") and all(0 < beyond <= stride for beyond, stride in self._overhang())
+
+    def _keeps_grids(self) -> bool:
+        """Whether every image keeps its size."""
+        return all(stride == beyond == 1 for beyond, stride in self._overhang())
+
+    def _overhang(self) -> list[tuple[int, int]]:
+        """For every axis: pixels of a window that do not fit into the padding, and the step between two windows."""
+        values = (
+            self.kernel_size,
+            self.dilation,
+            self.stride,
+            0 if self.padding in ("same", "valid") else self.padding,
+        )
         count = max(len(value) if isinstance(value, tuple) else 1 for value in values)
-        for kernel, dilation, stride, pad in zip(
-            *(value if isinstance(value, tuple) else (value,) * count for value in values)
-        ):
-            beyond = dilation * (kernel - 1) + 1 - (sum(pad) if isinstance(pad, tuple) else 2 * pad)
-            if not 0 < beyond <= stride:
-                return False
-        return True
+        axes = zip(*(value if isinstance(value, tuple) else (value,) * count for value in values))
+        if self.padding == "same":  # pads what is needed for one output per step
+            return [(stride, stride) for _, _, stride, _ in axes]
+        return [(d * (k - 1) + 1 - (sum(pad) if isinstance(pad, tuple) else 2 * pad), s) for k, d, s, pad in axes]
 
     # --- where ---------------------------------------------------------------------------------------------------
 
@@ -228,10 +235,11 @@ class GridLayer(Module):
     def moved(self, graph: Graph, place: Place, x: Any) -> Graph:
         """The graph on the grid after this layer: ``x`` on its pixels, the globals as they were.
 
-        On the same grid every field stays. On another one the other fields of the nodes have no place: they are left
-        behind. Named fields of edges are refused.
+        A layer that keeps the grid keeps every field. On another grid the other fields of the nodes have no place: they
+        are left behind, also if an image happens to keep its size (of one pixel, or none), which alone would else have
+        other fields than in a batch. Named fields of edges are refused.
         """
-        if place.out is graph.topology:
+        if place.out is graph.topology and self._keeps_grids():
             return graph.replace(x=x)
         if graph.edges:
             names = ", ".join(map(repr, graph.edges))

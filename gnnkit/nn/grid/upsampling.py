@@ -126,6 +126,9 @@ class Upsample(GridLayer):
         scale = sizes_along(self.scale, coarse.ndim, "scale")
         return _plan(coarse, self._target(graph, coarse, scale), scale, self.mode).topology
 
+    def _keeps_grids(self) -> bool:
+        return bool(np.all(np.equal(self.scale, 1)))
+
     def _target(self, graph: Graph, coarse: Grid, scale: tuple[int, ...]) -> GridTopology:
         topology = graph.topology
         if all(step == 1 for step in scale):
