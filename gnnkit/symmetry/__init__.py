@@ -11,3 +11,5 @@ from gnnkit.symmetry.groups import Element as Element
 from gnnkit.symmetry.groups import Group as Group
 from gnnkit.symmetry.report import Counterexample as Counterexample
 from gnnkit.symmetry.report import Report as Report
+from gnnkit.symmetry.samples import small_graphs as small_graphs
+from gnnkit.symmetry.samples import small_images as small_images
