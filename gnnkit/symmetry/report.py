@@ -38,8 +38,8 @@ class Counterexample:
     >>> first = lambda g: g.x * (g.x == g.x[0])              # singles out node 0
     >>> g = gk.path(4).replace(x=[[1.0], [2.0], [3.0], [4.0]])
     >>> found = gk.symmetry.check(first, g, output="nodes").counterexample
-    >>> found.num_nodes <= 4
-    True
+    >>> found.num_nodes
+    2
     """
 
     graph: Graph
