@@ -6,7 +6,6 @@ Heavy imports happen when the command runs.
 from __future__ import annotations
 
 import importlib.util
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,9 +42,7 @@ def check(
     ] = None,
     expect: Annotated[
         str | None,
-        typer.Option(
-            metavar="WORD", help="equivariant or invariant; else as declared.", rich_help_panel=WHAT
-        ),
+        typer.Option(metavar="WORD", help="equivariant or invariant; else as declared.", rich_help_panel=WHAT),
     ] = None,
     output: Annotated[
         str | None,
@@ -68,9 +65,7 @@ def check(
     ] = None,
     edge_channels: Annotated[int, typer.Option(min=0, help="Columns of e.", rich_help_panel=GRAPHS)] = 0,
     global_channels: Annotated[int, typer.Option(min=0, help="Columns of u.", rich_help_panel=GRAPHS)] = 0,
-    dimensions: Annotated[
-        int, typer.Option(min=0, help="Columns of the positions 'pos'.", rich_help_panel=GRAPHS)
-    ] = 0,
+    dimensions: Annotated[int, typer.Option(min=0, help="Columns of the positions 'pos'.", rich_help_panel=GRAPHS)] = 0,
     categories: Annotated[
         int | None,
         typer.Option(min=1, help="x holds whole numbers below this.", rich_help_panel=GRAPHS),
@@ -101,7 +96,7 @@ def check(
         typer.Option(metavar="FILE", help="Draw the first counterexample (.png, .svg, .pdf).", rich_help_panel=HOW),
     ] = None,
 ) -> None:
-    """Check the symmetry of your own layer: relabelled nodes, reordered edges, batches, shifted images, moved molecules.
+    """Check the symmetry of your own layer: relabelled nodes, other orders of edges, batches, shifts, motions of space.
 
     A layer is held to what it declares in its attribute symmetry. Each group is tried on small random graphs with every
     corner case, outputs and gradients; a failure comes with the smallest counterexample found. The exit code is 0 if
@@ -124,15 +119,13 @@ def check(
     subject = load_target(target, args)
     if evaluation:
         subject = _evaluated(subject)
-    sample = Sample(
-        data, split_names(without), channels, edge_channels, global_channels, dimensions, categories, size, seed
-    )
+    shape = (channels, edge_channels, global_channels, dimensions, categories, size)
+    sample = Sample(data, split_names(without), *shape, step, seed)
     options = {"cases": cases, "rng": seed, "dtype": dtype, "tolerance": tolerance, "gradients": gradients}
     options["output"] = output or ("nodes" if _is_program(subject) else None)
-    promised, by = _promises(subject, group, expect, target)
-    by = step or by
+    promised = _promises(subject, group, expect, target)
     say(f"{_shown(subject)}: {dtype}, on {sample.describe()}\n")
-    reports = {name: _report(subject, name, word, sample, by, options) for name, word in promised.items()}
+    reports = {name: _report(subject, name, word, sample, options) for name, word in promised.items()}
     _print(reports, promised)
     failed = [report for report in reports.values() if not isinstance(report, str) and not report.passed]
     for report in failed:
@@ -147,40 +140,31 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def _promises(subject: Any, group: str | None, expect: str | None, target: str) -> tuple[dict[str, str], int]:
-    """What is to be checked, and the step of shifts."""
+def _promises(subject: Any, group: str | None, expect: str | None, target: str) -> dict[str, str]:
+    """What is to be checked: group -> expectation."""
     from gnnkit.nn.declared import Symmetry, declared_by
     from gnnkit.symmetry import GROUPS
 
-    declared = declared_by(subject) if getattr(subject, "symmetry", None) is not None else Symmetry()
-    steps = declared.step if isinstance(declared.step, tuple) else (declared.step,)
-    step = math.lcm(*steps)
-    names = split_names(group) or list(declared)
     if expect not in (None, "equivariant", "invariant"):
         raise InvalidArgumentError(f"--expect is equivariant or invariant. Got {expect!r}. Leave it out as declared.")
+    declared = declared_by(subject) if getattr(subject, "symmetry", None) is not None else Symmetry()
+    names = split_names(group) or list(declared)
     if not names:
         raise InvalidArgumentError(
             f"What is checked must be declared or named. {target} declares no symmetry, and there is no --group. "
             f"Add --group nodes --expect equivariant (groups: {', '.join(GROUPS)}), or to a class: "
             "symmetry = gk.nn.EQUIVARIANT"
         )
-    words = {name: expect or declared.promises(name) or "equivariant" for name in names}
-    return words, step
+    return {name: expect or declared.promises(name) or "equivariant" for name in names}
 
 
-def _report(
-    subject: Any, name: str, word: str, sample: Sample, step: int, options: dict[str, Any]
-) -> Report | str:
+def _report(subject: Any, name: str, word: str, sample: Sample, options: dict[str, Any]) -> Report | str:
     """The report, or in words why there is none."""
     from gnnkit import symmetry
 
-    chosen: Any = name
-    if name in ("torus", "translation"):
-        chosen = (name, {"step": step})
-    elif name == "union" and sample.size is not None:
-        chosen = (name, {"empty": False})  # an empty image has another size
     try:
-        return symmetry.check(subject, sample.graphs(subject, name, step), group=chosen, expect=word, **options)
+        graphs = sample.graphs(subject, name)
+        return symmetry.check(subject, graphs, group=sample.group(subject, name), expect=word, **options)
     except GroupError as error:
         return str(error)
     except GnnkitError:
@@ -200,7 +184,7 @@ def _print(reports: dict[str, Report | str], promised: dict[str, str]) -> None:
             continue
         verdict = "passed" if report.passed else "FAILED"
         rows.append(
-            [name, report.expect, f"{report.max_error:.1e}", f"{report.tolerance:.1e}", report.cases, verdict]
+            [name, report.expect, f"{report.max_error:.1e}", f"{report.tolerance:.1e}", str(report.cases), verdict]
         )
     print_table(["group", "expected", "largest error", "tolerance", "cases", "result"], rows)
     unchecked = {name: report for name, report in reports.items() if isinstance(report, str)}
@@ -208,9 +192,11 @@ def _print(reports: dict[str, Report | str], promised: dict[str, str]) -> None:
         note(f"\n{name} was not checked: {reason}")
     if unchecked and len(unchecked) == len(reports):
         raise InvalidArgumentError("Something must be checked. None of the groups could. See the reasons above.")
-    gradients = {report.gradients for report in reports.values() if not isinstance(report, str)}
-    for text in sorted(text for text in gradients if "NOT" in text):
-        note(f"\n{text}")
+    reasons = {
+        r.gradients.partition(": ")[2] for r in reports.values() if not isinstance(r, str) and "NOT" in r.gradients
+    }
+    for reason in sorted(reasons):
+        note(f"\nGradients were not compared: {reason}")
 
 
 def _evaluated(subject: Any) -> Any:

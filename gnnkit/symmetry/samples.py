@@ -34,7 +34,7 @@ def small_graphs(
     global_channels: int = 0,
     dimensions: int = 0,
     positions: str = "pos",
-    integers: int | None = None,
+    categories: int | None = None,
     rng: int | np.random.Generator = 0,
 ) -> list[Graph]:
     """Small graphs with random features: a loop, a double edge, a hub, an isolated node, no edges, no nodes, a batch.
@@ -49,8 +49,8 @@ def small_graphs(
         Columns of the node field ``positions``; 0 for graphs without.
     positions : str
         What that field is called.
-    integers : int, optional
-        Categories: ``x`` [num_nodes] then holds integers below it in place of ``channels`` columns.
+    categories : int, optional
+        ``x`` [num_nodes] then holds integers below it in place of ``channels`` columns.
     rng : int or Generator
         Draws the features and one graph; the same seed gives the same graphs.
 
@@ -73,13 +73,15 @@ def small_graphs(
     """
     for name, value in (("channels", channels), ("edge_channels", edge_channels), ("dimensions", dimensions)):
         if value < 0:
-            raise InvalidArgumentError(f"{name} is a number of columns, at least 0. Got {value!r}. Pass 3, for instance.")
+            raise InvalidArgumentError(
+                f"{name} is a number of columns, at least 0. Got {value!r}. Pass 3, for instance."
+            )
     generator = np.random.default_rng(rng)
 
     def graph(senders: Sequence[int], receivers: Sequence[int], count: int) -> Graph:
-        x = generator.standard_normal((count, channels))
-        if integers is not None:
-            x = generator.integers(0, integers, count)
+        x: np.ndarray = generator.standard_normal((count, channels))
+        if categories is not None:
+            x = generator.integers(0, categories, count)
         e = generator.standard_normal((len(senders), edge_channels)) if edge_channels else None
         u = generator.standard_normal((1, global_channels)) if global_channels else None
         nodes = {positions: generator.standard_normal((count, dimensions))} if dimensions else None
@@ -87,7 +89,8 @@ def small_graphs(
         return from_edges(*pairs, num_nodes=count, x=x, e=e, u=u, nodes=nodes)
 
     found = [graph(*corner) for corner in CORNERS.values()]
-    found.append(graph(*generator.integers(0, 7, (2, 12)).tolist(), 7))
+    senders, receivers = generator.integers(0, 7, (2, 12)).tolist()
+    found.append(graph(senders, receivers, 7))
     empty = graph([], [], 0)
     return [*found, batch([found[0], empty, found[3], empty])]
 
@@ -96,6 +99,7 @@ def small_images(
     channels: int = 3,
     *,
     sizes: Sequence[tuple[int, ...]] = ((8, 8), (12, 8)),
+    global_channels: int = 0,
     border: str = "wrap",
     lattice: str = "square",
     rng: int | np.random.Generator = 0,
@@ -108,6 +112,8 @@ def small_images(
         Columns of ``x``.
     sizes : sequence of tuples of int
         One graph for each.
+    global_channels : int
+        Columns of ``u``; 0 for graphs without.
     border : {"wrap", "zero", "reflect", "edge"}
         "wrap" makes tori, on which shifts are exact.
     lattice : {"square", "hexagonal"}
@@ -125,6 +131,10 @@ def small_images(
     """
     generator = np.random.default_rng(rng)
     arrays = [generator.standard_normal((*size, channels)) for size in sizes]
-    if lattice != "square":
-        return [from_image(array, border=border, lattice=lattice) for array in arrays]
-    return [from_grid_array(array, ndim=array.ndim - 1, border=border) for array in arrays]
+    if lattice == "square":
+        found = [from_grid_array(array, ndim=array.ndim - 1, border=border) for array in arrays]
+    else:
+        found = [from_image(array, border=border, lattice=lattice) for array in arrays]
+    if not global_channels:
+        return found
+    return [graph.replace(u=generator.standard_normal((1, global_channels))) for graph in found]
