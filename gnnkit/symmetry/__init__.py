@@ -3,6 +3,9 @@
 Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
 """
 
+from gnnkit.symmetry import strategies as strategies
+from gnnkit.symmetry.adapters import from_estimator as from_estimator
+from gnnkit.symmetry.adapters import from_torch as from_torch
 from gnnkit.symmetry.check import assert_equivariant as assert_equivariant
 from gnnkit.symmetry.check import assert_invariant as assert_invariant
 from gnnkit.symmetry.check import check as check
@@ -13,3 +16,4 @@ from gnnkit.symmetry.report import Counterexample as Counterexample
 from gnnkit.symmetry.report import Report as Report
 from gnnkit.symmetry.samples import small_graphs as small_graphs
 from gnnkit.symmetry.samples import small_images as small_images
+from gnnkit.symmetry.subjects import Subject as Subject

@@ -14,8 +14,8 @@ import numpy as np
 from gnnkit.errors import GnnkitError, GroupError
 from gnnkit.graph import Graph
 from gnnkit.symmetry.compare import Difference, compare, largest
-from gnnkit.symmetry.groups.base import LEVELS, Element
-from gnnkit.symmetry.outcome import Key, Outcome
+from gnnkit.symmetry.groups.base import LEVELS, Element, Key
+from gnnkit.symmetry.outcome import Outcome
 from gnnkit.symmetry.subjects import Subject
 
 
@@ -129,10 +129,19 @@ def _compare_outputs(
     keys = _same_keys(lefts, right, result)
     if result.finding is not None:
         return
+    problem = element.problem([left.frame for left in lefts], right.frame)
+    if problem:
+        result.finding = Finding("shape", "grid", problem)
+        return
     order = _edge_alignment(element, lefts, right, result)
     if result.finding is not None:
         return
-    _refuse_empty_comparison(element, settings.expect, right, keys)
+    if not keys:
+        raise GroupError(
+            "A result must have fields to be compared. The function returned a graph without any field. "
+            "Return a graph with features, or an array with output=."
+        )
+    element.check_result(keys, right.bare, settings.expect)
     size = largest(*_inputs(element.right))
     for key in keys:
         values = [left.fields[key] for left in lefts]
@@ -145,6 +154,11 @@ def _compare_outputs(
             return
         got = right.fields[key]
         valid = element.valid(key[0], right.frame)
+        if valid is not None and len(valid) and not valid.any():
+            raise GroupError(
+                "Some of the result must be left to compare. Nothing lies far enough from the border. "
+                "Pass larger images, or a smaller margin."
+            )
         if key[0] == "edges" and order is not None and len(expected) == len(got):
             expected, got = expected[order[0]], got[order[1]]
         floating = got.dtype.kind in "fc"
@@ -172,8 +186,9 @@ def moved(
         array = values[0]
     else:
         array = element.rows(level, values, [left.frame for left in lefts], right.frame)
-    if expect == "equivariant" or key in right.carried:
-        array = element.values(level, name, array, linear=linear)
+    carried = key in right.carried
+    if expect == "equivariant" or carried:
+        array = element.values(level, name, array, linear=linear, given=carried)
     return array
 
 
@@ -217,20 +232,6 @@ def edge_text(senders: np.ndarray, receivers: np.ndarray, most: int = 12) -> str
     pairs = [f"{s} -> {r}" for s, r in zip(senders[:most].tolist(), receivers[:most].tolist())]
     more = f" and {len(senders) - most} more" if len(senders) > most else ""
     return (", ".join(pairs) + more) or "none"
-
-
-def _refuse_empty_comparison(element: Element, expect: str, right: Outcome, keys: list[Key]) -> None:
-    if not keys:
-        raise GroupError(
-            "A result must have fields to be compared. The function returned a graph without any field. "
-            "Return a graph with features, or an array with output=."
-        )
-    if expect == "invariant" and element.moves_nodes and not right.bare and not any(k[0] == "globals" for k in keys):
-        raise GroupError(
-            "Only globals of a returned graph can be invariant where nodes change places. "
-            f"The function returned a graph with {', '.join(' '.join(key) for key in keys)} and no globals. "
-            "Use expect='equivariant', or return the invariant value itself with output='globals'."
-        )
 
 
 def _inputs(graph: Graph) -> Iterator[np.ndarray]:
@@ -298,7 +299,7 @@ def _moved_gradient(element: Element, key: Key, gradients: list[Any]) -> np.ndar
     if level == "parameter":
         return sum(gradients[1:], gradients[0])
     array = element.rows(level, gradients, element.lefts, element.right)
-    return element.values(level, name, array, linear=True)
+    return element.values(level, name, array, linear=True, given=True)
 
 
 def _note(result: CaseResult, kind: str, what: str, level: str, difference: Difference) -> None:

@@ -99,6 +99,7 @@ def check(
         raise InvalidArgumentError(f"cases is a whole number, at least 1. Got {cases!r}. Pass for example cases=20.")
     generator = np.random.default_rng(rng)
     given = [as_given(graph, np.dtype(dtype)) for graph in _listed(graphs, int(cases))]
+    chosen = chosen.settled(given, lambda graph: settings.subject.evaluate(graph, seed=0, gradients=False))
     tally = _Tally()
     failed: tuple[Element, Graph, CaseResult, int] | None = None
     for number in range(DRAWS_PER_CASE * max(int(cases), len(given))):

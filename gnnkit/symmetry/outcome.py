@@ -15,10 +15,8 @@ import numpy as np
 from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.errors import InvalidArgumentError, type_name, unknown_name
 from gnnkit.graph import Graph
-from gnnkit.symmetry.groups.base import LEVELS
+from gnnkit.symmetry.groups.base import BARE, LEVELS, Key
 
-Key = tuple[str, str]  # (level, field name); a parameter is ("parameter", its name)
-BARE = "output"  # the name of a result that is one array
 Gradients = dict[Key, np.ndarray]
 
 

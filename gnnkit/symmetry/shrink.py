@@ -25,6 +25,7 @@ SIMPLE = (0.0, 1.0, 2.0, -1.0, 3.0, -2.0, 0.5)  # the simplest first
 ROUNDS, EXAMPLES = 6, 200
 LARGE = 24  # nodes; larger graphs are cut before hypothesis looks at single nodes
 RANDOM_ELEMENTS = 4
+MOST_VALUES = 200  # only as many are made simple one by one
 KEEP = 9  # 0 drops a node or an edge, 1 to KEEP keep it: most stay in a first guess
 
 
@@ -96,10 +97,15 @@ def shrunk(found: Counterexample, group: Group, settings: Settings, seed: int) -
     except GnnkitError as error:
         return replace(current, note=f"It was not shrunk. {error}")
     for _ in range(ROUNDS):
-        smaller = search.step(current)
-        if smaller is None or _cost(smaller) >= _cost(current):
+        before = current
+        for values in (False, True):
+            if values and _num_values(current.graph) > MOST_VALUES:
+                continue
+            smaller = search.step(current, values)
+            if smaller is not None and _cost(smaller) < _cost(current):
+                current = smaller
+        if current is before:
             break
-        current = smaller
     return current
 
 
@@ -107,6 +113,11 @@ def _cost(example: Counterexample) -> tuple[float, ...]:
     graph = example.graph
     values = sum(_value_cost(value) for level in LEVELS for value in getattr(graph, level).values())
     return graph.num_nodes, graph.num_edges, graph.num_graphs, values
+
+
+def _num_values(graph: Graph) -> int:
+    values = (value for level in LEVELS for value in getattr(graph, level).values())
+    return sum(value.size for value in values if isinstance(value, np.ndarray))
 
 
 def _value_cost(value: Any) -> int:
@@ -139,6 +150,12 @@ class _Search:
         if number < len(simple):
             return simple[number]
         return self.group.sample(graph, np.random.default_rng(number - len(simple)))
+
+    def num_simple(self, graph: Graph) -> int:
+        try:
+            return len(self.group.simple(graph))
+        except GnnkitError:  # the group cannot act on so small a graph
+            return 0
 
     # ------------------------------------------------------------------ large graphs, in halves
     def cut(self, found: Counterexample) -> Counterexample:
@@ -182,8 +199,8 @@ class _Search:
             yield restricted(graph, rng.random(graph.num_nodes) < share, edges, graphs)
 
     # ------------------------------------------------------------------ small graphs, by hypothesis
-    def step(self, found: Counterexample) -> Counterexample | None:
-        """The simplest failing example that hypothesis finds among the parts of ``found``."""
+    def step(self, found: Counterexample, values: bool) -> Counterexample | None:
+        """The simplest failing part of ``found`` that hypothesis finds, with simpler ``values`` if asked for."""
         from hypothesis import errors, find, strategies
 
         @strategies.composite
@@ -191,8 +208,10 @@ class _Search:
             def whole(top: int) -> int:
                 return draw(strategies.integers(0, top))
 
-            graph = _with_values(_part(found.graph, whole), whole)
-            return graph, whole(len(self.group.simple(graph)) + RANDOM_ELEMENTS - 1)
+            graph = _part(found.graph, whole)
+            if values:
+                graph = _with_values(graph, whole)
+            return graph, whole(self.num_simple(graph) + RANDOM_ELEMENTS - 1)
 
         def fails(proposal: tuple[Graph, int]) -> bool:
             graph, number = proposal
@@ -224,10 +243,7 @@ def _part(graph: Graph, whole: Any) -> Graph:
 
 
 def _with_values(graph: Graph, whole: Any) -> Graph:
-    """Replace floating values by simple ones: all of them, about half, or none."""
-    mode = whole(2)
-    if mode == 2:
-        return graph
+    """Replace about half of the floating values by simple ones."""
     fields: dict[str, dict[str, Any]] = {level: {} for level in LEVELS}
     for level in LEVELS:
         for name, value in getattr(graph, level).items():
@@ -235,7 +251,7 @@ def _with_values(graph: Graph, whole: Any) -> Graph:
                 continue
             changed = value.copy()
             for index in np.ndindex(value.shape):
-                choice = whole(len(SIMPLE) - 1 if mode == 0 else 2 * len(SIMPLE))
+                choice = whole(2 * len(SIMPLE))
                 if choice < len(SIMPLE):
                     changed[index] = SIMPLE[choice]
             fields[level][name] = changed

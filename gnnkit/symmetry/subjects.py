@@ -15,8 +15,8 @@ from gnnkit.autodiff import Tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, graph_advice, type_name
 from gnnkit.graph import Graph
 from gnnkit.message.program.program import MessageProgram
-from gnnkit.symmetry.groups.base import LEVELS
-from gnnkit.symmetry.outcome import Key, Outcome, differentiate, read
+from gnnkit.symmetry.groups.base import LEVELS, Key
+from gnnkit.symmetry.outcome import Outcome, differentiate, read
 
 
 class Subject:

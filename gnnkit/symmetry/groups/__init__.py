@@ -3,11 +3,32 @@
 from gnnkit.symmetry.groups.base import Element as Element
 from gnnkit.symmetry.groups.base import Group as Group
 from gnnkit.symmetry.groups.base import as_group as as_group
+from gnnkit.symmetry.groups.channels import Channels as Channels
+from gnnkit.symmetry.groups.motions import Motions as Motions
 from gnnkit.symmetry.groups.relabelling import EdgeReordering as EdgeReordering
 from gnnkit.symmetry.groups.relabelling import NodeRelabelling as NodeRelabelling
 from gnnkit.symmetry.groups.relabelling import Reversal as Reversal
+from gnnkit.symmetry.groups.shifts import Torus as Torus
+from gnnkit.symmetry.groups.shifts import Translation as Translation
+from gnnkit.symmetry.groups.turns import Flip as Flip
+from gnnkit.symmetry.groups.turns import QuarterTurn as QuarterTurn
 from gnnkit.symmetry.groups.union import DisjointUnion as DisjointUnion
 
 GROUPS: dict[str, Group] = {
-    group.name: group for group in (NodeRelabelling(), EdgeReordering(), DisjointUnion(), Reversal())
+    group.name: group
+    for group in (
+        NodeRelabelling(),
+        EdgeReordering(),
+        DisjointUnion(),
+        Reversal(),
+        Torus(),
+        Translation(),
+        Flip(),
+        QuarterTurn(),
+        Motions(),
+        Motions("rotation", reflect=False, move=False),
+        Motions("reflection", rotate=False, move=False),
+        Motions("shift", rotate=False, reflect=False),
+        Channels(),
+    )
 }

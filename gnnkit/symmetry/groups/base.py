@@ -7,7 +7,7 @@ too (a rotation). From f on the left graphs follows what f must be on the right 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -17,7 +17,9 @@ from gnnkit.errors import DTypeError, GroupError, InvalidArgumentError, type_nam
 from gnnkit.graph import Graph
 
 LEVELS = ("nodes", "edges", "globals")
+BARE = "output"  # the name of a result that is one array
 Edges = tuple[np.ndarray, np.ndarray]
+Key = tuple[str, str]  # (level, field name); a parameter is ("parameter", its name)
 
 
 class Element:
@@ -47,8 +49,11 @@ class Element:
         """
         return values[0]
 
-    def values(self, level: str, name: str, array: np.ndarray, *, linear: bool) -> np.ndarray:
-        """Act on the numbers within each row; ``linear`` leaves shifts out, as cotangents and gradients need."""
+    def values(self, level: str, name: str, array: np.ndarray, *, linear: bool, given: bool) -> np.ndarray:
+        """Act on the numbers within each row of an input (``given``) or of a result.
+
+        ``linear`` leaves shifts out, as cotangents and gradients need.
+        """
         return array
 
     def edges(self, frames: list[Graph], frame: Graph) -> Edges | None:
@@ -59,6 +64,19 @@ class Element:
     def valid(self, level: str, frame: Graph) -> np.ndarray | None:
         """Which rows on the right can be compared; None for all."""
         return None
+
+    def problem(self, frames: list[Graph], frame: Graph) -> str:
+        """Why the graph returned on the right cannot be the moved one; "" if it can."""
+        return ""
+
+    def check_result(self, keys: Iterable[Key], bare: bool, expect: str) -> None:
+        """Refuse a result for which the expectation says nothing."""
+        if expect == "invariant" and self.moves_nodes and not bare and not any(key[0] == "globals" for key in keys):
+            raise GroupError(
+                "Only globals of a returned graph can be invariant where nodes change places. "
+                f"The function returned a graph with {', '.join(' '.join(key) for key in keys)} and no globals. "
+                "Use expect='equivariant', or return the invariant value itself with output='globals'."
+            )
 
     def describe(self) -> str:
         """The element in words."""
@@ -79,6 +97,13 @@ class Group:
     """
 
     name: str
+
+    def settled(self, graphs: Sequence[Graph], evaluate: Callable[[Graph], Any]) -> Self:
+        """This group with the defaults that follow from the graphs of a check and from the function.
+
+        They stay while a counterexample is made small. ``evaluate`` gives the outcome of the function for a graph.
+        """
+        return self
 
     def draw(self, graphs: Sequence[Graph], number: int, rng: np.random.Generator) -> Graph:
         """The graph of case ``number``: each of ``graphs`` in turn."""
