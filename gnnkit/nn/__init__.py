@@ -52,6 +52,7 @@ from gnnkit.nn.conv import TAGConv as TAGConv
 from gnnkit.nn.conv import TransformerConv as TransformerConv
 from gnnkit.nn.declared import EQUIVARIANT as EQUIVARIANT
 from gnnkit.nn.declared import INVARIANT as INVARIANT
+from gnnkit.nn.declared import MESSAGE_PASSING as MESSAGE_PASSING
 from gnnkit.nn.declared import NODEWISE as NODEWISE
 from gnnkit.nn.declared import POINTWISE as POINTWISE
 from gnnkit.nn.declared import UNKNOWN as UNKNOWN

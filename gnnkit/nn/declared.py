@@ -180,8 +180,8 @@ def composed(modules: Iterable[Any]) -> Symmetry:
     """What modules (or symmetries) promise that are applied one after the other: that which each of them promises.
 
     Equivariant after equivariant stays so, and one invariant among them makes the whole invariant: a readout. Positions
-    in space that any of the modules moves make it equivariant, unless there is a readout. Steps multiply: two strides
-    of 2 promise shifts by 4.
+    in space that one of the modules moves come out moved, so the whole is equivariant. Steps multiply: two strides of 2
+    promise shifts by 4.
     """
     parts = [declared_by(module) for module in modules]
     declared = _common(parts) if parts else dict(POINTWISE | {"channels": "equivariant"})
@@ -225,7 +225,7 @@ def _common(parts: list[Symmetry]) -> dict[str, str]:
         if None in words or not any(name in part for part in parts):
             continue
         word = "invariant" if "invariant" in words else "equivariant"
-        if "equivariant" in words and PART_OF.get(name, name) == "euclidean" and common.get("nodes") != "invariant":
+        if "equivariant" in words and PART_OF.get(name, name) == "euclidean":
             word = "equivariant"  # somebody moved the positions, which come out
         if Symmetry(common).promises(name) != word:
             common[name] = word

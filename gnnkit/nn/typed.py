@@ -16,7 +16,7 @@ from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError,
 from gnnkit.graph import Graph, TypedGraph
 from gnnkit.graph.typed.keys import RelationKey, as_relation, as_type, within
 from gnnkit.message import MessageProgram
-from gnnkit.nn.declared import EQUIVARIANT, Symmetry, around, declared_by, together
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry, around, declared_by, together
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import Linear, check_count
 from gnnkit.nn.module import Module
@@ -124,7 +124,7 @@ class TypedConv(Module):
 
     @property
     def symmetry(self) -> Symmetry:  # type: ignore[override]
-        return together([EQUIVARIANT, *(declared_by(layer) for _, layer in self.children())])
+        return together([MESSAGE_PASSING, *(declared_by(layer) for _, layer in self.children())])
 
     def forward(self, g: TypedGraph) -> TypedGraph:
         _require_typed(g, self)
@@ -210,7 +210,7 @@ class TypedMap(Module):
 
     @property
     def symmetry(self) -> Symmetry:  # type: ignore[override]
-        return around(EQUIVARIANT, [module for _, module in self.children()])
+        return around(MESSAGE_PASSING, [module for _, module in self.children()])
 
     def forward(self, g: TypedGraph) -> TypedGraph:
         _require_typed(g, self)

@@ -14,6 +14,7 @@ from layer_cases import LAYERS
 
 import gnnkit as gk
 from gnnkit import nn
+from gnnkit.nn.check_graphs import group_for
 from gnnkit.nn.declared import composed
 
 WHERE = "tests/nn/layer_catalogue.py"
@@ -84,12 +85,46 @@ def images(*sizes: tuple[int, ...], border: str = "wrap", lattice: str = "square
     return [gk.from_grid_array(array, ndim=array.ndim - 1, border=border) for array in arrays]
 
 
+WIDE = {1: (32,), 2: (24, 28), 3: (12, 12, 12)}  # away from the border there is something left to compare
+ON_GRIDS = ("torus", "translation", "flip", "rot90")
+
+
+def graphs_of(name: str, group: str) -> list[gk.Graph]:
+    """The graphs of an example on which a group can act."""
+    found = GRAPHS[EXAMPLES[name].graphs]()
+    grids = [graph for graph in found if isinstance(graph.topology, gk.GridTopology)]
+    if group in ON_GRIDS and EXAMPLES[name].graphs == "hexagons":
+        return []  # which no group moves
+    if group not in ON_GRIDS:
+        return found if len(grids) == len(found) else [graph for graph in found if graph not in grids]
+    if group != "translation" or "one size" in EXAMPLES[name].graphs:
+        return grids
+    wide = {graph.topology.grid.ndim: graph for graph in grids}
+    return [like(given, graph) for ndim, given in wide.items() for graph in images(WIDE[ndim], border="zero")]
+
+
+def like(given: gk.Graph, graph: gk.Graph) -> gk.Graph:
+    """``graph`` with the kinds of features that ``given`` has."""
+    if given.x.dtype.kind == "i":
+        graph = graph.replace(x=np.arange(graph.num_nodes) % 4)
+    return graph.replace(u=given.u) if "u" in given.globals else graph
+
+
+def group_of(whole: nn.Module, name: str, group: str) -> Any:
+    """The group with the options that the example needs."""
+    size = (0,) if "one size" in EXAMPLES[name].graphs else None
+    return group_for(whole, group, size=size)
+
+
 GRAPHS: dict[str, Callable[[], list[gk.Graph]]] = {
     "graphs": lambda: [plain(shape) for shape in range(len(SHAPES))],
     "with e": lambda: [plain(shape, "xe") for shape in range(len(SHAPES))],
     "with e and u": lambda: [plain(shape, "xeu") for shape in range(len(SHAPES))],
-    "with u": lambda: [plain(shape, "xu") for shape in range(len(SHAPES))],
-    "categories": lambda: [g.replace(x=np.arange(g.num_nodes) % 4) for g in GRAPHS["graphs"]()],
+    "with u": lambda: [
+        *[plain(shape, "xu") for shape in range(len(SHAPES))],
+        *[like(plain(0, "xu"), graph) for graph in images((8, 8))],
+    ],
+    "categories": lambda: [g.replace(x=np.arange(g.num_nodes) % 4) for g in GRAPHS["graphs and images"]()],
     "sequences": lambda: images((8,), (12,)),
     "sequences of one size": lambda: images((8,)),
     "images": lambda: images((8, 8), (12, 8)),

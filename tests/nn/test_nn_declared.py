@@ -74,7 +74,8 @@ def test_positions_that_are_moved_come_out():
         ([reading, nn.ReLU()], "invariant"),
         ([moving, nn.ReLU(), reading], "equivariant"),
         ([moving, nn.GCNConv(3, 3)], "equivariant"),
-        ([moving, nn.GlobalPool("sum")], "invariant"),
+        ([moving, nn.GlobalPool("sum")], "equivariant"),
+        ([reading, nn.GlobalPool("sum")], "invariant"),
     ):
         assert nn.Sequential(*layers).symmetry["euclidean"] == word
     assert nn.Residual(moving).symmetry["euclidean"] == "equivariant"

@@ -17,7 +17,7 @@ from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology
 from gnnkit.message import neighbour_sum, stencil_sum
 from gnnkit.nn.conv.base import add_bias, add_into, aggregates_first
-from gnnkit.nn.declared import EQUIVARIANT, Symmetry
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry
 from gnnkit.nn.grid.base import GridLayer, central_offsets, is_symmetric, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.init import glorot_uniform
@@ -101,7 +101,7 @@ class IsotropicConv(GridLayer):
         """All relabellings of the nodes, which are those of a grid too if the layer does not see its axes or border."""
         shifts, (flip, turn) = super().symmetry, is_symmetric(self)
         if turn and "torus" in shifts:
-            return shifts.without("torus") | EQUIVARIANT
+            return shifts.without("torus") | MESSAGE_PASSING
         return shifts | {name: "equivariant" for name, some in (("flip", flip), ("rot90", turn)) if some}
 
     def forward(self, graph: Graph) -> Graph:
