@@ -6,9 +6,9 @@ Floor 3.5: knows graphs, Tensors and message programs; models are recognised by 
 from gnnkit.symmetry import strategies as strategies
 from gnnkit.symmetry.adapters import from_estimator as from_estimator
 from gnnkit.symmetry.adapters import from_torch as from_torch
-from gnnkit.symmetry.check import assert_equivariant as assert_equivariant
-from gnnkit.symmetry.check import assert_invariant as assert_invariant
-from gnnkit.symmetry.check import check as check
+from gnnkit.symmetry.checking import assert_equivariant as assert_equivariant
+from gnnkit.symmetry.checking import assert_invariant as assert_invariant
+from gnnkit.symmetry.checking import check as check
 from gnnkit.symmetry.groups import GROUPS as GROUPS
 from gnnkit.symmetry.groups import Element as Element
 from gnnkit.symmetry.groups import Group as Group

@@ -240,6 +240,11 @@ def _inputs(graph: Graph) -> Iterator[np.ndarray]:
 
 
 # -------------------------------------------------------------------------------------------------- gradients
+def cotangent_source(seed: int) -> np.random.Generator:
+    """Where the random combination of the outputs comes from whose gradients are compared."""
+    return np.random.default_rng(seed)
+
+
 def _compare_gradients(
     element: Element, settings: Settings, lefts: list[Outcome], right: Outcome, seed: int, result: CaseResult
 ) -> None:
@@ -247,7 +252,7 @@ def _compare_gradients(
     if missing is not None:
         result.reason = result.reason or missing.reason
         return
-    rng = np.random.default_rng(seed)
+    rng = cotangent_source(seed)
     cotangents: list[dict[Key, np.ndarray]] = [{} for _ in lefts]
     on_right: dict[Key, np.ndarray] = {}
     order = _edge_alignment(element, lefts, right, result)

@@ -26,6 +26,7 @@ ROUNDS, EXAMPLES = 6, 200
 LARGE = 24  # nodes; larger graphs are cut before hypothesis looks at single nodes
 RANDOM_ELEMENTS = 4
 MOST_VALUES = 200  # only as many are made simple one by one
+MOST_DRAWN = 1000
 KEEP = 9  # 0 drops a node or an edge, 1 to KEEP keep it: most stay in a first guess
 
 
@@ -74,11 +75,11 @@ def quiet_settings(examples: int, *, shrinking: bool) -> Any:
 
 
 def drawn(strategy: Any, cases: int) -> list[Any]:
-    """Up to 500 graphs from a strategy, as hypothesis would draw them for a test."""
+    """Up to 1000 graphs from a strategy, as hypothesis would draw them for a test."""
     hypothesis = hypothesis_or_error("Drawing graphs from a strategy")
     found: list[Any] = []
 
-    @quiet_settings(min(cases, 500), shrinking=False)
+    @quiet_settings(min(cases, MOST_DRAWN), shrinking=False)
     @hypothesis.given(strategy)
     def collect(graph: Any) -> None:
         found.append(graph)

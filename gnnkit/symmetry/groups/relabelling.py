@@ -118,22 +118,23 @@ class Reordering(Element):
         right = Graph.trusted(topology, graph.nodes, to_canonical(topology, moved), graph.globals, node_ptr=ptr)
         super().__init__([graph], right)
 
-    def _same_edges(self, frame: Graph) -> bool:
-        if frame is self.lefts[0]:
-            return True
+    def _source_in(self, frame: Graph) -> np.ndarray | None:
+        """The order on the right of the edges of a result: those given move, those appended (self-loops, say) stay."""
+        count = len(self.source)
         senders, receivers, _ = frame.to_edges()
-        return np.array_equal(senders, self._given[0]) and np.array_equal(receivers, self._given[1])
+        if not np.array_equal(senders[:count], self._given[0]) or not np.array_equal(receivers[:count], self._given[1]):
+            return None  # other edges: they are matched by their ends
+        return np.concatenate([self.source, np.arange(count, len(senders))])
 
     def rows(self, level: str, values: list[np.ndarray], frames: list[Graph], frame: Graph) -> np.ndarray:
         (array,) = values
-        moved = level == "edges" and len(array) == len(self.source) and self._same_edges(frames[0])
-        return array[self.source] if moved else array
+        source = self._source_in(frames[0]) if level == "edges" else None
+        return array if source is None or len(source) != len(array) else array[source]
 
     def edges(self, frames: list[Graph], frame: Graph) -> Edges | None:
         senders, receivers, _ = frames[0].to_edges()
-        if not self._same_edges(frames[0]):
-            return senders, receivers
-        return senders[self.source], receivers[self.source]
+        source = self._source_in(frames[0])
+        return (senders, receivers) if source is None else (senders[source], receivers[source])
 
     def describe(self) -> str:
         return moved_pairs(self.target, "order of edges")

@@ -200,7 +200,7 @@ class _Tally:
             group=group.name,
             expect=settings.expect,
             errors=self.errors,
-            max_error=top if example is None else max(top, 0.0),
+            max_error=np.inf if example is not None and example.finding.kind in ("raised", "shape") else top,
             tolerance=self.tolerance or (default_tolerance(dtype) if tolerance is None else tolerance),
             dtype=str(dtype),
             cases=self.cases,
