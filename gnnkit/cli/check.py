@@ -123,7 +123,7 @@ def check(
     sample = Sample(data, split_names(without), *shape, step, seed)
     options = {"cases": cases, "rng": seed, "dtype": dtype, "tolerance": tolerance, "gradients": gradients}
     options["output"] = output or ("nodes" if _is_program(subject) else None)
-    promised = _promises(subject, group, expect, target)
+    promised = _promises(subject, group, expect)
     say(f"{_shown(subject)}: {dtype}, on {sample.describe()}\n")
     reports = {name: _report(subject, name, word, sample, options) for name, word in promised.items()}
     _print(reports, promised)
@@ -140,22 +140,21 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def _promises(subject: Any, group: str | None, expect: str | None, target: str) -> dict[str, str]:
+def _promises(subject: Any, group: str | None, expect: str | None) -> dict[str, str]:
     """What is to be checked: group -> expectation."""
-    from gnnkit.nn.declared import Symmetry, declared_by
-    from gnnkit.symmetry import GROUPS
+    from gnnkit.nn.held import promised
 
     if expect not in (None, "equivariant", "invariant"):
         raise InvalidArgumentError(f"--expect is equivariant or invariant. Got {expect!r}. Leave it out as declared.")
-    declared = declared_by(subject) if getattr(subject, "symmetry", None) is not None else Symmetry()
-    names = split_names(group) or list(declared)
-    if not names:
+    names = split_names(group)
+    if not names and not getattr(subject, "symmetry", None):
+        from gnnkit.symmetry import GROUPS
+
         raise InvalidArgumentError(
-            f"What is checked must be declared or named. {target} declares no symmetry, and there is no --group. "
-            f"Add --group nodes --expect equivariant (groups: {', '.join(GROUPS)}), or to a class: "
-            "symmetry = gk.nn.EQUIVARIANT"
+            f"What is checked must be declared or named. {_shown(subject)} declares no symmetry, and there is no "
+            f"--group. Add --group nodes (there are: {', '.join(GROUPS)}), or to a class: symmetry = gk.nn.EQUIVARIANT"
         )
-    return {name: expect or declared.promises(name) or "equivariant" for name in names}
+    return promised(subject, names or None, expect)
 
 
 def _report(subject: Any, name: str, word: str, sample: Sample, options: dict[str, Any]) -> Report | str:

@@ -88,6 +88,7 @@ from gnnkit.nn.grid import SmallCNN as SmallCNN
 from gnnkit.nn.grid import StridePool as StridePool
 from gnnkit.nn.grid import UNet as UNet
 from gnnkit.nn.grid import Upsample as Upsample
+from gnnkit.nn.held import check_declared as check_declared
 from gnnkit.nn.inputs import FeatureModule as FeatureModule
 from gnnkit.nn.linear import MLP as MLP
 from gnnkit.nn.linear import Embedding as Embedding

@@ -29,11 +29,13 @@ def step_of(module: Any) -> int:
 
 
 def group_for(module: Any, group: str, *, size: Sequence[int] | None = None, step: int | None = None) -> Any:
-    """The group as a check needs it: shifts by the step that the module promises, no empty image beside one size."""
+    """The group as a check needs it: the step of shifts, the name of positions, no empty image beside one size."""
     if group in ("torus", "translation"):
         return group, {"step": step or step_of(module)}
     if group == "union" and size is not None:
         return group, {"empty": False}
+    if group in POSITION_GROUPS and _positions_of(module) is not None:
+        return group, {"positions": _positions_of(module)}
     return group
 
 
@@ -78,14 +80,16 @@ def graphs_for(
     ndim, lattice = _grid_of(module)
     if ndim or size is not None or group in GRID_GROUPS:
         sizes = (tuple(size),) if size is not None else _sizes(ndim or 2, group, step or step_of(module))
-        return small_images(channels, sizes=sizes, global_channels=global_channels, lattice=lattice, rng=rng)
-    positions = getattr(module, "positions", None)
+        return small_images(
+            channels, sizes=sizes, global_channels=global_channels, categories=categories, lattice=lattice, rng=rng
+        )
+    positions = _positions_of(module)
     found = small_graphs(
         channels,
         edge_channels=edge_channels,
         global_channels=global_channels,
         dimensions=dimensions or (3 if group in POSITION_GROUPS or positions is not None else 0),
-        positions=positions if isinstance(positions, str) else "pos",
+        positions=positions or "pos",
         categories=categories,
         rng=rng,
     )
@@ -95,7 +99,8 @@ def graphs_for(
 def _sizes(ndim: int, group: str, step: int) -> tuple[tuple[int, ...], ...]:
     at_least = AT_LEAST[ndim] * (3 if group == "translation" else 1)  # what is compared lies away from the border
     even = -(-max(at_least, 2 * step) // step) * step
-    return ((even,) * ndim, (even + step, *(even,) * (ndim - 1)))
+    more = step if step > 1 else 4  # an even number of rows, which a hexagonal torus must have
+    return ((even,) * ndim, (even + more, *(even,) * (ndim - 1)))
 
 
 def _channels_of(module: Any) -> int:
@@ -104,6 +109,13 @@ def _channels_of(module: Any) -> int:
             if isinstance(getattr(part, name, None), int):
                 return int(getattr(part, name))
     return 3
+
+
+def _positions_of(module: Any) -> str | None:
+    """The name of the node field with positions that a layer in the module reads."""
+    parts = module.modules() if isinstance(module, Module) else [module]
+    names = (getattr(part, "positions", None) for part in parts)
+    return next((name for name in names if isinstance(name, str)), None)
 
 
 def _grid_of(module: Any) -> tuple[int | None, str]:

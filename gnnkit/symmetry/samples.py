@@ -73,9 +73,7 @@ def small_graphs(
     """
     for name, value in (("channels", channels), ("edge_channels", edge_channels), ("dimensions", dimensions)):
         if value < 0:
-            raise InvalidArgumentError(
-                f"{name} is a number of columns, at least 0. Got {value!r}. Pass 3, for instance."
-            )
+            raise InvalidArgumentError(f"{name} counts columns, at least 0. Got {value!r}. Pass for instance 3.")
     generator = np.random.default_rng(rng)
 
     def graph(senders: Sequence[int], receivers: Sequence[int], count: int) -> Graph:
@@ -100,6 +98,7 @@ def small_images(
     *,
     sizes: Sequence[tuple[int, ...]] = ((8, 8), (12, 8)),
     global_channels: int = 0,
+    categories: int | None = None,
     border: str = "wrap",
     lattice: str = "square",
     rng: int | np.random.Generator = 0,
@@ -114,6 +113,8 @@ def small_images(
         One graph for each.
     global_channels : int
         Columns of ``u``; 0 for graphs without.
+    categories : int, optional
+        ``x`` then holds one integer below it per pixel.
     border : {"wrap", "zero", "reflect", "edge"}
         "wrap" makes tori, on which shifts are exact.
     lattice : {"square", "hexagonal"}
@@ -135,6 +136,8 @@ def small_images(
         found = [from_grid_array(array, ndim=array.ndim - 1, border=border) for array in arrays]
     else:
         found = [from_image(array, border=border, lattice=lattice) for array in arrays]
+    if categories is not None:
+        found = [graph.replace(x=generator.integers(0, categories, graph.num_nodes)) for graph in found]
     if not global_channels:
         return found
     return [graph.replace(u=generator.standard_normal((1, global_channels))) for graph in found]
