@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gnnkit.cli.samples import Sample
     from gnnkit.symmetry import Report
 
+PICTURES = (".png", ".svg", ".pdf")
 FAILED = 1  # as a test that fails; what was typed wrongly is 2
 WHAT, GRAPHS, HOW = "What is checked", "On which graphs", "How"
 SHOWN = 60  # characters of a name
@@ -111,6 +112,10 @@ def check(
       gnnkit check gnnkit.nn:GCNConv --args '7, 2' --data mutag --without e
     """
     check_writable(draw)
+    if draw is not None and draw.suffix.lower() not in PICTURES:
+        raise InvalidArgumentError(
+            f"A counterexample is drawn as one of: {', '.join(PICTURES)}. Got --draw '{draw}'. Change its ending."
+        )
     if draw is not None and importlib.util.find_spec("matplotlib") is None:
         raise require_package("matplotlib", "plot", "--draw")
     from gnnkit.cli.samples import Sample
@@ -132,7 +137,9 @@ def check(
         say(f"\n{report}")
     if draw is not None:
         if failed:
-            failed[0].draw(draw)
+            from gnnkit import plot
+
+            plot.counterexample(failed[0], draw)
             say(f"\nPicture   {draw}")
         else:
             note("\nNothing failed, so there is nothing to draw.")
