@@ -1,4 +1,4 @@
-"""Pictures: training curves, graphs, images, stencils, embeddings, tapes, receptive fields. Floor 6.
+"""Pictures: training curves, graphs, images, stencils, embeddings, tapes, counterexamples. Floor 6.
 
 matplotlib is imported when drawing.
 
@@ -14,4 +14,5 @@ from gnnkit.plot.images import feature_maps as feature_maps
 from gnnkit.plot.images import image as image
 from gnnkit.plot.segmentations import segmentation as segmentation
 from gnnkit.plot.stencils import draw_stencil as draw_stencil
+from gnnkit.plot.symmetry import counterexample as counterexample
 from gnnkit.plot.tapes import draw_tape as draw_tape

@@ -138,7 +138,7 @@ def _settings(
             f"Checks run in float32 or float64. Got dtype={dtype!r}. Use float64, which tells a defect from rounding."
         )
     subject: Subject = as_subject(function).at(np.dtype(dtype), output)
-    return Settings(subject, expect, bool(gradients), tolerance)
+    return Settings(subject, expect, bool(gradients), tolerance, str(np.dtype(dtype)))
 
 
 def _listed(graphs: Any, cases: int) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +66,9 @@ def compare(
     tolerance: float | None,
     scale: float = 1.0,
     valid: np.ndarray | None = None,
+    dtypes: Iterable[str] = (),
 ) -> Difference:
-    """Compare the moved left values with the right ones.
+    """Compare the moved left values with the right ones; ``dtypes`` are further ones that rounding went through.
 
     NaN equals NaN in the same place, infinity equals the same infinity; anything else against them is infinitely
     wrong. Whole numbers, booleans and texts must be equal.
@@ -76,7 +78,9 @@ def compare(
             np.inf, np.inf, 0.0, message=f"shape {list(expected.shape)} expected, shape {list(got.shape)} found"
         )
     floating = expected.dtype.kind in "fc" and got.dtype.kind in "fc"
-    limit = default_tolerance(expected.dtype, got.dtype) if tolerance is None else tolerance
+    limit = tolerance
+    if limit is None:
+        limit = default_tolerance(expected.dtype, got.dtype, *map(np.dtype, dtypes))
     if not floating:
         limit = 0.0
     if expected.size == 0:

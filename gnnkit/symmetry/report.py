@@ -12,6 +12,7 @@ from gnnkit.graph import Graph
 from gnnkit.graph.fields import raw
 from gnnkit.symmetry.case import Finding, edge_text
 from gnnkit.symmetry.groups.base import LEVELS, Element
+from gnnkit.symmetry.pieces import is_image
 
 ROWS_SHOWN = 12
 WORDS = {"nodes": "node", "edges": "edge", "globals": "graph"}
@@ -179,14 +180,23 @@ class Report:
 
 def describe_graph(graph: Graph) -> list[str]:
     """The edges and the fields of a small graph, a line each; of a large one the beginning."""
-    senders, receivers, fields = graph.to_edges()
-    lines = [f"edges: {edge_text(senders, receivers)}"]
+    fields = {} if is_image(graph) else graph.to_edges()[2]
+    lines = [edges_line(graph)]
     if graph.num_graphs != 1:
         lines.append(f"graphs of {', '.join(map(str, np.diff(graph.node_ptr).tolist()))} nodes")
     values = [("nodes", graph.nodes), ("edges", fields), ("globals", graph.globals)]
     for level, mapping in values:
         lines += [f"{level} {name} = {_short(value)}" for name, value in mapping.items()]
     return lines
+
+
+def edges_line(graph: Graph) -> str:
+    """The first edges of a graph; of an image its size and border."""
+    if is_image(graph):
+        topology = graph.topology
+        return f"image: {topology.grid!r}, {topology.stencil!r}"  # type: ignore[attr-defined]
+    senders, receivers, _ = graph.to_edges()
+    return f"edges: {edge_text(senders, receivers)}"
 
 
 def _short(value: Any) -> str:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gnnkit.errors import GnnkitError, require_package
 from gnnkit.graph import Graph
-from gnnkit.symmetry.case import Settings, run_case
+from gnnkit.symmetry.case import Finding, Settings, run_case
 from gnnkit.symmetry.groups.base import LEVELS, Element, Group
 from gnnkit.symmetry.pieces import cropped, is_image, restricted
 from gnnkit.symmetry.report import Counterexample
+
+T = TypeVar("T")
 
 SIMPLE = (0.0, 1.0, 2.0, -1.0, 3.0, -2.0, 0.5)  # the simplest first
 ROUNDS, EXAMPLES = 6, 200
@@ -43,6 +46,20 @@ def hypothesis_or_error(purpose: str) -> Any:
     except ImportError as error:
         raise require_package("hypothesis", "test", purpose) from error
     return hypothesis
+
+
+def apart(run: Callable[[], T]) -> T:
+    """Run something of hypothesis so that it leaves no trace, and also from within a test of hypothesis.
+
+    There a test may not hold another one, except in a thread of its own.
+    """
+    from hypothesis import currently_in_test_context
+
+    with without_a_trace():
+        if not currently_in_test_context():
+            return run()
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(run).result()
 
 
 @contextlib.contextmanager
@@ -84,14 +101,13 @@ def drawn(strategy: Any, cases: int) -> list[Any]:
     def collect(graph: Any) -> None:
         found.append(graph)
 
-    with without_a_trace():
-        collect()
+    apart(collect)
     return found
 
 
 def shrunk(found: Counterexample, group: Group, settings: Settings, seed: int) -> Counterexample:
     """A smaller counterexample of the same kind, or ``found`` with the reason why there is none."""
-    search = _Search(group, settings, seed, found.finding.kind)
+    search = _Search(group, settings, seed, found.finding)
     current = search.cut(found)
     try:
         hypothesis_or_error("Shrinking a counterexample")
@@ -133,8 +149,8 @@ def _value_cost(value: Any) -> int:
 class _Search:
     """Runs the function on proposals; what counts is that the same kind of failure stays."""
 
-    def __init__(self, group: Group, settings: Settings, seed: int, kind: str) -> None:
-        self.group, self.settings, self.seed, self.kind = group, settings, seed, kind
+    def __init__(self, group: Group, settings: Settings, seed: int, like: Finding) -> None:
+        self.group, self.settings, self.seed, self.like = group, settings, seed, like
 
     def failing(self, element: Element | None, graph: Graph) -> Counterexample | None:
         if element is None:
@@ -143,7 +159,11 @@ class _Search:
             finding = run_case(element, self.settings, self.seed).finding
         except Exception:  # both sides raise, or the group cannot act: no counterexample
             return None
-        return Counterexample(graph, element, finding) if finding is not None and finding.kind == self.kind else None
+        if finding is None or finding.kind != self.like.kind:
+            return None
+        if finding.kind == "raised" and finding.what != self.like.what:  # another error is another story
+            return None
+        return Counterexample(graph, element, finding)
 
     def element(self, graph: Graph, number: int) -> Element | None:
         """Element ``number`` for a graph: the simple ones first, then random ones."""
@@ -222,8 +242,8 @@ class _Search:
                 return False
 
         try:
-            with without_a_trace():
-                graph, number = find(proposals(), fails, settings=quiet_settings(EXAMPLES, shrinking=True))
+            options = quiet_settings(EXAMPLES, shrinking=True)
+            graph, number = apart(lambda: find(proposals(), fails, settings=options))
         except errors.NoSuchExample:
             return None
         return self.failing(self.element(graph, number), graph)

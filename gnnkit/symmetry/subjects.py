@@ -107,8 +107,14 @@ def as_subject(function: Any) -> Subject:
     """
     if isinstance(function, Subject):
         return function
-    if callable(function) and not isinstance(function, type):
+    foreign = any(kind.__module__.partition(".")[0] == "torch" for kind in type(function).__mro__)
+    if callable(function) and not isinstance(function, type) and not foreign:
         return FunctionSubject(function)
+    if foreign:
+        raise DTypeError(
+            f"A module of torch needs an adapter. Got {type_name(function)}. "
+            "Pass gk.symmetry.from_torch(module), which says how to call it."
+        )
     if hasattr(function, "predict") and not isinstance(function, type):
         advice = "Wrap an estimator with gk.symmetry.from_estimator(estimator, method='predict')."
     else:

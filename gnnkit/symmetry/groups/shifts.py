@@ -85,10 +85,10 @@ class ShiftGroup(GridGroup):
         smallest = np.min(np.array(grid.sizes).reshape(grid.num_graphs, -1), axis=0)
         room = smallest - 1 if self.margin is None else smallest - 2 * self.margin - 1
         reach = np.minimum(np.maximum(room, 0) // self.step, MOST_PIXELS)
-        if self.margin is not None and (room < 0).any():
+        if self.margin is not None and (room.min() < 0 or reach.max() < 1):
             raise refuse(
                 self,
-                f"images larger than twice the margin of {self.margin} pixels",
+                f"images that leave room to move beside the margin of {self.margin} pixels",
                 f"a size of {tuple(smallest.tolist())}",
                 f"Pass larger images, or group=({self.name!r}, {{'margin': 1}}).",
             )
