@@ -3,10 +3,10 @@
     python examples/symmetry.py                 a few seconds; saves symmetry.png
     python examples/symmetry.py --cases 1000    look longer
 
-Each layer replaces x of a node by something of its neighbours. The first takes the mean. The second lets the last message
-win, the third gives weights to neighbours by their place in the list, the fourth centres its output over all nodes it sees:
-three mistakes that train without an error message. gk.symmetry.check moves the graph, compares, and hands back the smallest
-graph on which it goes wrong. Needs gnnkit[plot] and hypothesis.
+Each layer replaces x of a node by something of its neighbours. The first takes the mean. The second lets the last
+message win, the third gives weights to neighbours by their place in the list, the fourth centres its output over all
+nodes that it sees: three mistakes that train without an error message. gk.symmetry.check moves the graph, compares, and
+hands back the smallest graph on which it goes wrong. Needs gnnkit[plot] and hypothesis.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, gk.symmetry.
         words = ", ".join(f"{group} {'passed' if report else 'FAILED'}" for group, report in reports.items())
         print(f"{type(layer).__name__:10s} {words}")
 
-    for name, reports in results.items():
+    for reports in results.values():
         for report in reports.values():
             if not report.passed:
                 print(f"\n{report}")
