@@ -6,7 +6,7 @@ Knows elements, outcomes and comparisons; the loop over cases and the search for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,6 @@ class CaseResult:
 
     differences: dict[str, Difference] = field(default_factory=dict)
     finding: Finding | None = None
-    compared: bool = False
     gradients_compared: bool = False
     reason: str = ""
     dtypes: set[str] = field(default_factory=set)
@@ -132,7 +131,7 @@ def _compare_outputs(
         return
     problem = element.problem([left.frame for left in lefts], right.frame)
     if problem:
-        result.finding = Finding("shape", "grid", problem)
+        result.finding = Finding("shape", "graph", problem)
         return
     order = _edge_alignment(element, lefts, right, result)
     if result.finding is not None:
@@ -167,8 +166,10 @@ def _compare_outputs(
         difference = compare(
             expected, got, tolerance=settings.tolerance, scale=size, valid=valid, dtypes=[settings.dtype]
         )
+        if key[0] == "edges" and order is not None and difference.index is not None:
+            row, *rest = difference.index  # back from the sorted order to the one of the right graph
+            difference = replace(difference, index=(int(order[1][row]), *rest))
         _note(result, "output", " ".join(key), key[0], difference)
-        result.compared = True
 
 
 def moved(

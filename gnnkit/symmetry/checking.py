@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,10 @@ from gnnkit.symmetry.report import Counterexample, Report
 from gnnkit.symmetry.subjects import Subject, as_given, as_subject
 
 EXPECTATIONS = ("equivariant", "invariant")
+CHANCE = (
+    "The function gives different values for the same graph twice, so this may be chance: "
+    "seed it alike in every call, or switch its randomness off (model.eval())."
+)
 DRAWS_PER_CASE = 10  # a group may have nothing to do on a graph (a single node): look at others
 
 
@@ -59,7 +64,8 @@ def check(
         Largest relative error that passes. Default ``eps ** 0.6`` of the least precise dtype that took part: 4e-10 in
         float64, 7e-5 in float32. An error is relative to the larger of 1 and the largest value compared, or given.
     cases : int
-        Number of pairs of a graph and an element to try; the first that fails ends the search.
+        Number of pairs of a graph and an element to try, at least one for every graph given; the first that fails
+        ends the search.
     dtype : dtype
         In which inputs and parameters are given to the function; float64 tells a defect from rounding.
     rng : int or Generator
@@ -83,7 +89,11 @@ def check(
     Notes
     -----
     NaN equals NaN at the same place, infinity the same infinity. Whole numbers and texts must be equal.
-    Functions that draw random numbers of their own must be seeded by the caller, alike for every call.
+    Functions that draw random numbers of their own must be seeded by the caller, alike for every call. A function that
+    calls a module uses it as it is: its dtype, its mode, its running statistics; pass the module itself to have a copy
+    checked in ``dtype`` with the gradients of its parameters.
+    Edges that a function adds or drops are matched by their ends; of parallel edges that were not given, the first
+    with the first. Symmetry on what cannot be differentiated (labels, plain numpy) is checked by values alone.
 
     Examples
     --------
@@ -99,10 +109,11 @@ def check(
         raise InvalidArgumentError(f"cases is a whole number, at least 1. Got {cases!r}. Pass for example cases=20.")
     generator = np.random.default_rng(rng)
     given = [as_given(graph, np.dtype(dtype)) for graph in _listed(graphs, int(cases))]
+    cases = max(int(cases), len(given))
     chosen = chosen.settled(given, lambda graph: settings.subject.evaluate(graph, seed=0, gradients=False))
     tally = _Tally()
     failed: tuple[Element, Graph, CaseResult, int] | None = None
-    for number in range(DRAWS_PER_CASE * max(int(cases), len(given))):
+    for number in range(DRAWS_PER_CASE * cases):
         if tally.cases == cases:
             break
         graph = chosen.draw(given, number, generator)
@@ -216,11 +227,24 @@ def _counterexample(
 ) -> Counterexample:
     assert result.finding is not None
     found = Counterexample(graph, element, result.finding)
+    if not _repeats(settings.subject, element.lefts[0], seed):
+        return dataclasses.replace(found, note=CHANCE)
     if not shrink:
         return found
     from gnnkit.symmetry.shrink import shrunk
 
     return shrunk(found, group, settings, seed)
+
+
+def _repeats(subject: Subject, graph: Graph, seed: int) -> bool:
+    """Whether the function gives the same values for the same graph; what draws by chance is no counterexample."""
+    try:
+        one, two = (subject.evaluate(graph, seed=seed, gradients=False) for _ in range(2))
+    except Exception:  # it raises, and that is what was found
+        return True
+    return one.fields.keys() == two.fields.keys() and all(
+        np.array_equal(array, two.fields[key], equal_nan=array.dtype.kind == "f") for key, array in one.fields.items()
+    )
 
 
 def assert_equivariant(function: Any, graphs: Any, *, group: Any = "nodes", **options: Any) -> None:

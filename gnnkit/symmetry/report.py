@@ -167,7 +167,7 @@ class Report:
         ]
         lines += [f"  {note}" for note in self.notes]
         if self.errors:
-            width = max(len(what) for what in self.errors)
+            width = max(len(what) for what in ("largest error", *self.errors))
             lines.append(f"  {'largest error':<{width}}  absolute  relative")
             for what, (absolute, relative) in self.errors.items():
                 mark = "" if relative <= self.tolerance else "   <- too large"

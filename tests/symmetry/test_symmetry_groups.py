@@ -138,6 +138,29 @@ def test_a_union_concatenates_values():
     assert str(element) == "2 graphs of 3, 3 nodes, each alone (left) and as one batch (right)"
 
 
+def test_a_result_that_forgets_the_boundaries_of_the_batch():
+    def rebuilt(g):
+        return gk.from_edges(g.senders, g.receivers, num_nodes=g.num_nodes, x=g.x)
+
+    example = gk.symmetry.check(rebuilt, parallel().without("e"), group="union").counterexample
+    assert example.what == "graph" and example.num_nodes == 0
+    assert example.finding.message == ("a result with graphs of 0, 0 nodes expected, with graphs of 0 nodes found")
+    assert gk.symmetry.check(rebuilt, parallel().without("e"), group="nodes").passed
+
+
+def test_an_edge_that_differs_is_named_in_the_order_of_the_right_graph():
+    def reordered(g):
+        order = np.argsort(-g.senders * 100 - g.receivers, kind="stable")
+        e = np.where(g.receivers[order] == 0, np.arange(g.num_nodes)[g.senders[order]], 0)
+        return gk.from_edges(g.senders[order], g.receivers[order], num_nodes=g.num_nodes, e=e.astype(float))
+
+    g = gk.from_edges([0, 2, 1], [1, 0, 2], num_nodes=3)
+    example = gk.symmetry.check(reordered, g, gradients=False, shrink=False).counterexample
+    right = reordered(example.element.right)
+    assert example.what == "edges e"
+    assert right.to_edges()[2]["e"][example.where[0]] == example.right
+
+
 def test_only_graphs_with_the_same_fields_are_joined():
     other = gk.path(2)
     for k in range(10):
@@ -236,7 +259,8 @@ def test_grids_that_come_back_wrong():
         return gk.from_image(np.zeros((3, 2, 1)))
 
     report = gk.symmetry.check(fixed, image(), group="rot90", gradients=False, shrink=False, cases=50)
-    assert report.counterexample.what == "grid"
+    assert report.counterexample.what == "graph"
+    assert "expected, found on Grid(3 x 2, num_nodes=6)" in report.counterexample.finding.message
     with pytest.raises(GroupError, match=r"needs a result on a grid with as many images as the input"):
         gk.symmetry.check(lambda g: gk.path(6).replace(x=g.x), image(), group="flip")
 
@@ -318,3 +342,29 @@ def test_channels():
     with pytest.raises(GroupError, match=r"a dense node field 'h'"):
         check(gk.nn.ReLU(), g, group=("channels", {"field": "h"}))
     assert GROUPS["channels"].sample(gk.path(2).replace(x=[[1.0], [2.0]]), rng0(0)) is None
+
+
+# --------------------------------------------------------------------------------------------- a group of one's own
+class Negated(gk.symmetry.Element):
+    def __init__(self, graph):
+        super().__init__([graph], graph.replace(x=-graph.x))
+
+    def values(self, level, name, array, *, linear, given):
+        return -array if name in ("x", "output") else array
+
+    def describe(self):
+        return "features negated"
+
+
+class Negation(gk.symmetry.Group):
+    def sample(self, graph, rng):
+        return Negated(graph)
+
+
+def test_a_group_of_your_own():
+    group, g = Negation("negation"), gk.path(3).replace(x=np.array([[1.0], [2.0], [4.0]]))
+    assert gk.symmetry.check(lambda g: np.tanh(g.x), g, group=group, output="nodes").passed
+    assert gk.symmetry.check(lambda g: g.x**2, g, group=group, output="nodes", expect="invariant").passed
+    report = gk.symmetry.check(lambda g: np.exp(g.x), g, group=group, output="nodes")
+    assert "<lambda> is not equivariant under 'negation'" in str(report)
+    assert report.counterexample.num_nodes == 1 and "group element: features negated" in str(report)

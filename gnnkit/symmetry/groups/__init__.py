@@ -1,4 +1,20 @@
-"""The groups that act on graphs, by name."""
+"""The groups that act on graphs, by name.
+
+| name | what it does to a graph | needs | options |
+|---|---|---|---|
+| nodes | relabels nodes; in a batch graphs change places too | | |
+| edges | gives the edges in another order | two edges | |
+| union | graphs alone against one batch of them, empty ones among them and at the end | | |
+| reversal | exchanges senders and receivers | | |
+| torus | shifts images around a torus | a grid | step |
+| translation | shifts images, compared away from the border | a grid | step, margin |
+| flip, rot90 | mirror images, turn them by quarters | a grid | |
+| euclidean, rotation, reflection, shift | move positions and turn vectors | positions | positions, vectors |
+| channels | permutes feature channels | two channels | field, results |
+
+Options are given as ``GROUPS["torus"].on(step=2)`` or ``group=("torus", {"step": 2})``. A group of your own is
+a subclass of :class:`Group` whose ``sample`` returns an :class:`Element`.
+"""
 
 from gnnkit.symmetry.groups.base import Element as Element
 from gnnkit.symmetry.groups.base import Group as Group

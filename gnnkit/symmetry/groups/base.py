@@ -52,7 +52,8 @@ class Element:
     def values(self, level: str, name: str, array: np.ndarray, *, linear: bool, given: bool) -> np.ndarray:
         """Act on the numbers within each row of an input (``given``) or of a result.
 
-        ``linear`` leaves shifts out, as cotangents and gradients need.
+        ``linear`` leaves shifts out, as cotangents and gradients need. The rest must keep lengths (a permutation, a
+        rotation): gradients are moved by it as values are. Check other maps with ``gradients=False``.
         """
         return array
 
@@ -68,6 +69,14 @@ class Element:
     def problem(self, frames: list[Graph], frame: Graph) -> str:
         """Why the graph returned on the right cannot be the moved one; "" if it can."""
         return ""
+
+    def problem_of_sizes(self, sizes: np.ndarray, frame: Graph) -> str:
+        """Why the graphs of a batch that came back have the wrong numbers of nodes."""
+        found = np.diff(frame.node_ptr)
+        if np.array_equal(sizes, found):
+            return ""
+        texts = [", ".join(map(str, each[:12].tolist())) or "no" for each in (sizes, found)]
+        return f"a result with graphs of {texts[0]} nodes expected, with graphs of {texts[1]} nodes found"
 
     def check_result(self, keys: Iterable[Key], bare: bool, expect: str) -> None:
         """Refuse a result for which the expectation says nothing."""
@@ -94,6 +103,18 @@ class Group:
     ----------
     name : str
         Its name in ``gk.symmetry.GROUPS``.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> import numpy as np
+    >>> torus = gk.symmetry.GROUPS["torus"].on(step=2)
+    >>> image = gk.from_image(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    >>> element = torus.simple(image)[0]
+    >>> print(element)
+    images shifted by (0, 2) pixels around the torus
+    >>> element.right.x[:, 0]
+    array([3., 4., 1., 2.])
     """
 
     name: str

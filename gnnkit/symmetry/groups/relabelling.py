@@ -61,6 +61,10 @@ class Relabelling(Element):
             return senders, receivers
         return self.target[senders], self.target[receivers]
 
+    def problem(self, frames: list[Graph], frame: Graph) -> str:
+        sizes = np.diff(frames[0].node_ptr)
+        return self.problem_of_sizes(sizes[self.graph_source] if len(sizes) == len(self.graph_source) else sizes, frame)
+
     def describe(self) -> str:
         text = moved_pairs(self.target, "nodes")
         moved = (self.graph_target != np.arange(len(self.graph_target))).any()

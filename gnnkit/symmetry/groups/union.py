@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class Union(Element):
         receivers = np.concatenate([r + start for (_, r, _), start in zip(lists, starts)])
         return senders, receivers
 
+    def problem(self, frames: list[Graph], frame: Graph) -> str:
+        return self.problem_of_sizes(np.concatenate([np.diff(part.node_ptr) for part in frames]), frame)
+
     def describe(self) -> str:
         sizes = ", ".join(str(part.num_nodes) for part in self.lefts)
         return f"{len(self.lefts)} graphs of {sizes} nodes, each alone (left) and as one batch (right)"
@@ -50,11 +54,10 @@ class DisjointUnion(Group):
 
     def draw(self, graphs: Sequence[Graph], number: int, rng: np.random.Generator) -> Graph:
         first = graphs[number % len(graphs)]
-        fellows = [graph for graph in graphs if _alike(graph, first)]
         parts = [first]
         for _ in range(int(rng.integers(1, 3))):
-            other = fellows[int(rng.integers(len(fellows)))]
-            parts.append(_changed(other, rng))
+            other = graphs[int(rng.integers(len(graphs)))]
+            parts.append(_changed(other if _alike(other, first) else first, rng))
         if self.empty and rng.random() < 0.5:
             parts.insert(int(rng.integers(len(parts))), emptied(first))
         order = rng.permutation(len(parts))
@@ -87,9 +90,9 @@ def _alike(graph: Graph, other: Graph) -> bool:
     return _signature(graph) == _signature(other)
 
 
-def _signature(graph: Graph) -> list[tuple[str, str, tuple[int, ...], str]]:
+def _signature(graph: Graph) -> list[tuple[Any, ...]]:
     return [
-        (level, name, tuple(value.shape[1:]), str(value.dtype))
+        (level, name, tuple(value.shape[1:]), value.dtype)
         for level in ("nodes", "edges", "globals")
         for name, value in sorted(getattr(graph, level).items())
     ]
