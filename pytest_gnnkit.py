@@ -20,7 +20,7 @@ def pytest_addoption(parser):
         type=int,
         default=None,
         metavar="N",
-        help=f"pairs of a graph and a group element that assert_symmetry tries (default {CASES}).",
+        help=f"graphs and group elements that assert_symmetry tries, each graph once at least (default {CASES}).",
     )
 
 

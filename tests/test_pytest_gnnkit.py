@@ -40,13 +40,13 @@ def test_a_correct_layer_passes_in_one_line(run):
         def test_conv(assert_symmetry):
             reports = assert_symmetry(gk.nn.SAGEConv(3, 2, rng=0))
             assert set(reports) == {"nodes", "edges", "union", "euclidean"}
-            assert reports["nodes"].cases == 7
+            assert reports["nodes"].cases == 17
 
         def test_function(assert_symmetry, small_graphs):
             graphs = small_graphs(2)[:5]
             assert_symmetry(lambda g: g.x.sum(axis=0), graphs, group="nodes", expect="invariant", output="globals")
         """,
-        "--gnnkit-cases=7",
+        "--gnnkit-cases=17",
     )
     result.assert_outcomes(passed=2)
 
@@ -97,7 +97,7 @@ def test_cases_come_from_the_option_the_marker_or_the_default(run):
         import gnnkit as gk
         import pytest
 
-        @pytest.mark.gnnkit_cases(3)
+        @pytest.mark.gnnkit_cases(13)
         def test_marked(assert_symmetry):
             print(f"<{assert_symmetry(gk.nn.ReLU(), group='nodes')['nodes'].cases}>")
 
@@ -105,8 +105,8 @@ def test_cases_come_from_the_option_the_marker_or_the_default(run):
             print(f"<{assert_symmetry.cases}>")
         """
     found = run(text, "-s", "--strict-markers").stdout.str()
-    assert "<3>" in found and "<50>" in found
-    assert run(text, "-s", "--gnnkit-cases=2").stdout.str().count("<2>") == 2
+    assert "<13>" in found and "<50>" in found
+    assert run(text, "-s", "--gnnkit-cases=14").stdout.str().count("<14>") == 2
     assert "--gnnkit-cases must be at least 1. Got 0." in run(text, "--gnnkit-cases=0").stderr.str()
 
 

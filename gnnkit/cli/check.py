@@ -83,7 +83,10 @@ def check(
         str | None,
         typer.Option(metavar="FIELDS", help="Fields of the data set to leave out: 'e'.", rich_help_panel=GRAPHS),
     ] = None,
-    cases: Annotated[int, typer.Option(min=1, help="Pairs of a graph and a move to try.", rich_help_panel=HOW)] = 50,
+    cases: Annotated[
+        int,
+        typer.Option(min=1, help="Pairs of a graph and a move to try, at least one per graph.", rich_help_panel=HOW),
+    ] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Draws graphs and moves.", rich_help_panel=HOW)] = 0,
     dtype: Annotated[
         str, typer.Option(help="float64 tells a defect from rounding; float32.", rich_help_panel=HOW)

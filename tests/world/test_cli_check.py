@@ -96,7 +96,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def gnnkit(*words: str) -> Result:
-    return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["check", *words, "--cases", "10"])
+    return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["check", *words, "--cases", "15"])
 
 
 def rows(result: Result) -> dict[str, list[str]]:
@@ -110,7 +110,7 @@ def test_a_correct_layer_is_held_to_what_it_declares() -> None:
     assert result.exit_code == 0, result.output
     found = rows(result)
     assert list(found) == ["nodes", "edges", "union"] and all(row[-1] == "passed" for row in found.values())
-    assert found["edges"][0] == "invariant" and float(found["nodes"][1]) < 1e-12 and found["nodes"][3] == "10"
+    assert found["edges"][0] == "invariant" and float(found["nodes"][1]) < 1e-12 and found["nodes"][3] == "15"
     assert result.stderr == ""  # gradients were compared as well
 
 
