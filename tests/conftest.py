@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ["pytester"]  # for the tests of our own plugin
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

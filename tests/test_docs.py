@@ -14,7 +14,7 @@ import pytest
 from gnnkit import kernels as K
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/message_programs.md", "docs/images.md"]
+PAGES = ["README.md", "docs/message_programs.md", "docs/images.md", "docs/symmetry.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

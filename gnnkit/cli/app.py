@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gnnkit.cli.check import check
 from gnnkit.cli.console import say
 from gnnkit.cli.data import data_app
 from gnnkit.cli.info import info
@@ -17,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Graph networks on the command line: train, predict, look at data.
+    help="""Graph networks on the command line: train, predict, look at data, check symmetry.
 
     \b
     Start here:
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(predict)
 app.command()(info)
+app.command()(check)
 app.add_typer(data_app, name="data")
 
 

@@ -50,6 +50,14 @@ from gnnkit.nn.conv import SchNetConv as SchNetConv
 from gnnkit.nn.conv import SGConv as SGConv
 from gnnkit.nn.conv import TAGConv as TAGConv
 from gnnkit.nn.conv import TransformerConv as TransformerConv
+from gnnkit.nn.declared import EQUIVARIANT as EQUIVARIANT
+from gnnkit.nn.declared import INVARIANT as INVARIANT
+from gnnkit.nn.declared import MESSAGE_PASSING as MESSAGE_PASSING
+from gnnkit.nn.declared import NODEWISE as NODEWISE
+from gnnkit.nn.declared import POINTWISE as POINTWISE
+from gnnkit.nn.declared import UNKNOWN as UNKNOWN
+from gnnkit.nn.declared import Symmetry as Symmetry
+from gnnkit.nn.declared import composed as composed
 from gnnkit.nn.dropout import Dropout as Dropout
 from gnnkit.nn.graph_norms import GraphNorm as GraphNorm
 from gnnkit.nn.graph_norms import InstanceNorm as InstanceNorm
@@ -80,6 +88,7 @@ from gnnkit.nn.grid import SmallCNN as SmallCNN
 from gnnkit.nn.grid import StridePool as StridePool
 from gnnkit.nn.grid import UNet as UNet
 from gnnkit.nn.grid import Upsample as Upsample
+from gnnkit.nn.held import check_declared as check_declared
 from gnnkit.nn.inputs import FeatureModule as FeatureModule
 from gnnkit.nn.linear import MLP as MLP
 from gnnkit.nn.linear import Embedding as Embedding

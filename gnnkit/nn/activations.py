@@ -11,11 +11,14 @@ from gnnkit import autodiff
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import unknown_name
 from gnnkit.graph import Graph
+from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.inputs import FeatureModule, require_dense
 from gnnkit.nn.module import Module
 
 
 class _Activation(FeatureModule):
+    symmetry = POINTWISE | {"channels": "equivariant"}
+
     def features(self, x: Any, graph: Graph | None) -> Tensor:
         return self.function(require_dense(x, self))
 

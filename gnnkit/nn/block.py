@@ -15,10 +15,11 @@ from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.message import graph_network
 from gnnkit.message.blocks import EDGE_INPUTS, GLOBAL_INPUTS, NODE_INPUTS
+from gnnkit.nn.declared import INVARIANT, MESSAGE_PASSING, Symmetry, around
 from gnnkit.nn.edge_models import edge_values
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.module import Module
 
 
 class _Part:
@@ -92,8 +93,6 @@ class GraphNetwork(Module):
     ((3, 3), (4, 5))
     """
 
-    symmetry = EQUIVARIANT
-
     def __init__(
         self,
         *,
@@ -120,6 +119,10 @@ class GraphNetwork(Module):
         self.aggregate_sent = aggregate_sent
         self.aggregate_nodes_to_globals = aggregate_nodes_to_globals
         self.aggregate_edges_to_globals = aggregate_edges_to_globals
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [model for _, model in self.children()])
 
     @property
     def hops(self) -> float:  # type: ignore[override]
@@ -204,6 +207,11 @@ class DeepSets(GraphNetwork):
             global_inputs=("nodes",),
             aggregate_nodes_to_globals=reducer,
         )
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        whole = INVARIANT | {"reversal": "invariant", "euclidean": "invariant"}  # edges play no part
+        return around(whole, [model for _, model in self.children()])
 
 
 class InteractionNetwork(GraphNetwork):

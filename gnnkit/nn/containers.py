@@ -9,8 +9,9 @@ import numpy as np
 
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
+from gnnkit.nn.declared import POINTWISE, UNKNOWN, Symmetry, composed, declared_by, together
 from gnnkit.nn.inputs import as_features, layer_name, require_dense
-from gnnkit.nn.module import EQUIVARIANT, INVARIANT, TRANSLATION, UNKNOWN, Module
+from gnnkit.nn.module import Module
 
 
 class _Numbered(Module):
@@ -98,13 +99,8 @@ class Sequential(_Numbered):
         return value
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        kinds = [layer.symmetry for layer in self]
-        if all(kind == EQUIVARIANT for kind in kinds):
-            return EQUIVARIANT
-        if all(kind in (EQUIVARIANT, TRANSLATION) for kind in kinds):  # translations of a grid permute its nodes
-            return TRANSLATION
-        return INVARIANT if all(kind in (EQUIVARIANT, INVARIANT) for kind in kinds) else UNKNOWN
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return composed(self)
 
     def _again(self, modules: list[Module]) -> Sequential:
         return Sequential(*modules)
@@ -127,8 +123,12 @@ class ModuleList(_Numbered):
     """
 
     _argument = "modules"
+    symmetry = UNKNOWN  # whoever calls its items knows how they act together
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
+        modules = tuple(modules)
+        if type(self).__init__ is ModuleList.__init__:
+            vars(self)["_arguments"] = ((modules,), {})  # a generator would be spent, and could not be copied
         for module in modules:
             self.append(module)
 
@@ -152,7 +152,7 @@ class Identity(Module):
     'anything'
     """
 
-    symmetry = EQUIVARIANT
+    symmetry = POINTWISE | {"channels": "equivariant"}
 
     def forward(self, value: Any) -> Any:
         return value
@@ -171,7 +171,7 @@ class Lambda(Module):
 
     Notes
     -----
-    Its symmetry is unknown. A model that holds one cannot be saved, as a model file holds no code: write a Module
+    It promises no symmetry. A model that holds one cannot be saved, as a model file holds no code: write a Module
     subclass instead and pass it to ``load_model(..., classes=[...])``.
 
     Examples
@@ -179,6 +179,8 @@ class Lambda(Module):
     >>> import gnnkit as gk
     >>> drop_edge_state = gk.nn.Lambda(lambda g: g.without("e"))
     """
+
+    symmetry = UNKNOWN
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         if not callable(function):
@@ -244,11 +246,12 @@ class Residual(Module):
         self.norm_first = bool(norm_first)
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        kinds = {module.symmetry for _, module in self.children()}
-        if kinds == {EQUIVARIANT}:
-            return EQUIVARIANT
-        return TRANSLATION if kinds <= {EQUIVARIANT, TRANSLATION} else UNKNOWN
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        norm = [] if self.norm is None else [self.norm]
+        branch = composed([*norm, self.inner] if self.norm_first else [self.inner])
+        skip = declared_by(Identity if self.projection is None else self.projection)
+        total = together([branch, skip])
+        return total if self.norm_first else composed([total, *norm])
 
     def forward(self, value: Any) -> Any:
         before = self.norm if self.norm_first else None
@@ -260,13 +263,6 @@ class Residual(Module):
         total = require_dense(skip, self) + require_dense(branch, self)
         result = output.replace(x=total) if isinstance(output, Graph) else total
         return result if self.norm is None or self.norm_first else self.norm(result)
-
-
-def _equivariance(kinds: set[str]) -> str:
-    """What layers that are each equivariant have in common: permuting all nodes includes moving an image."""
-    if kinds <= {EQUIVARIANT}:
-        return EQUIVARIANT
-    return TRANSLATION if kinds <= {EQUIVARIANT, TRANSLATION} else UNKNOWN
 
 
 def _unequal_summands(branch: tuple[int, ...], skip: tuple[int, ...]) -> ShapeError:
@@ -323,6 +319,10 @@ class DenseBlock(Sequential):
             joined = np.concatenate([known, new], axis=-1)
             value = output.replace(x=joined) if isinstance(output, Graph) else joined
         return value
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return composed(self).without("channels")  # of the input and of each layer, one after another
 
     def _again(self, modules: list[Module]) -> DenseBlock:
         return DenseBlock(*modules)

@@ -7,6 +7,7 @@ from typing import Any
 from gnnkit import autodiff
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
+from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.inputs import FeatureModule, input_features
 
 
@@ -22,7 +23,8 @@ class Dropout(FeatureModule):
     -----
     At evaluation, and with rate 0, the input passes unchanged. Of a sparse matrix the stored values are dropped, as in
     the code of the GCN paper: zeros stay zero either way. The numbers come from the module's own generator: call
-    ``model.seed(0)`` for the same masks in each run.
+    ``model.seed(0)`` for the same masks in each run. What it promises holds at evaluation; while training it holds for
+    the distribution, not for two draws.
 
     References
     ----------
@@ -41,6 +43,7 @@ class Dropout(FeatureModule):
     """
 
     stochastic = True
+    symmetry = POINTWISE | {"channels": "equivariant"}
 
     def __init__(self, rate: float = 0.5) -> None:
         self.rate = check_rate(rate)

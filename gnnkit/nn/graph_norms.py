@@ -14,6 +14,7 @@ from gnnkit.autodiff import Tensor
 from gnnkit.errors import ShapeError
 from gnnkit.graph import Graph
 from gnnkit.message.segments import segment_mean, segment_repeat
+from gnnkit.nn.declared import NODEWISE
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.norms import Norm, graph_segments, spread
 from gnnkit.nn.parameter import Parameter
@@ -90,6 +91,8 @@ class GraphNorm(Norm):
     >>> norm(np.array([[1.0], [7.0]])).numpy().ravel()
     array([0.2, 1.4])
     """
+
+    symmetry = NODEWISE  # type: ignore[assignment]
 
     def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32) -> None:
         super().__init__(channels, eps=eps, affine=affine, dtype=dtype)

@@ -20,7 +20,8 @@ from gnnkit.errors import (
     type_name,
 )
 from gnnkit.graph import Graph
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.declared import NODEWISE
+from gnnkit.nn.module import Module
 
 _ADVICE = {
     "e": "Name an edge weight with edge_weight='...' (any edge field but 'e'), or drop it with g.without('e')",
@@ -33,10 +34,11 @@ class FeatureModule(Module):
 
     Calling one with a :class:`~gnnkit.Graph` returns the graph with ``x`` replaced; calling it with an array or a
     tensor ``[num_nodes, channels]`` returns a tensor. A subclass defines ``features(x, graph)``, where ``graph`` is
-    None for a bare array. Every other field of the graph passes untouched.
+    None for a bare array. Every other field of the graph passes untouched. One that looks at each node by itself
+    declares ``symmetry = gk.nn.POINTWISE``.
     """
 
-    symmetry = EQUIVARIANT
+    symmetry = NODEWISE
 
     def features(self, x: Any, graph: Graph | None) -> Any:
         """Return the new features of ``x``; ``graph`` is where they came from, or None."""

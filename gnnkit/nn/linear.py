@@ -15,6 +15,7 @@ from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError
 from gnnkit.graph import Graph
 from gnnkit.nn.activations import activation_named
 from gnnkit.nn.containers import Sequential
+from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.dropout import Dropout
 from gnnkit.nn.init import glorot_uniform, normal
 from gnnkit.nn.inputs import FeatureModule, as_features, features_of, input_features, layer_name
@@ -57,6 +58,8 @@ class Linear(FeatureModule):
     >>> layer(np.array([[1.0, 2.0]])).numpy()
     array([[21.]], dtype=float32)
     """
+
+    symmetry = POINTWISE
 
     def __init__(
         self,
@@ -184,6 +187,8 @@ class Embedding(FeatureModule):
     >>> elements(np.array([6, 8, 6])).shape
     (3, 4)
     """
+
+    symmetry = POINTWISE
 
     def __init__(
         self,

@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
+from gnnkit.nn.declared import UNKNOWN
 from gnnkit.nn.parameter import Parameter
 from gnnkit.nn.randomness import generator_from_state, plain_state
-
-EQUIVARIANT = "node permutation equivariant"
-INVARIANT = "node permutation invariant"
-TRANSLATION = "translation equivariant"  # of images on a grid
-UNKNOWN = "unknown"
 
 Observer = Callable[["Module", tuple[Any, ...], Any], None]
 _observers: list[tuple[Callable[[Module, tuple[Any, ...]], None], Observer]] = []
@@ -39,8 +35,9 @@ class Module:
     ----------
     training : bool
         True after :meth:`train` (the start), False after :meth:`eval`.
-    symmetry : str
-        What a permutation of the nodes does to the output; checked in the tests of every layer.
+    symmetry : mapping of str to str
+        What it promises: name of a group of ``gk.symmetry.GROUPS`` -> "equivariant" or "invariant". Nothing, unless a
+        class declares it, for instance with ``symmetry = gk.nn.EQUIVARIANT``; ``gnnkit check`` holds it to that.
     hops : float
         How far one call carries information: the number of edges along which a node sees others.
     stochastic : bool
@@ -67,7 +64,7 @@ class Module:
     {'channels': 3}
     """
 
-    symmetry: str = UNKNOWN
+    symmetry: Mapping[str, str] = UNKNOWN
     hops: float = 0
     stochastic: ClassVar[bool] = False
 

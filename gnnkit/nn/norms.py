@@ -16,6 +16,7 @@ from gnnkit.autodiff.columns import standardise_columns
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message.segments import segment_mean, segment_repeat
+from gnnkit.nn.declared import NODEWISE, POINTWISE, Symmetry
 from gnnkit.nn.inputs import FeatureModule, features_of, input_features, require_dense
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.module import Module
@@ -24,6 +25,8 @@ from gnnkit.nn.parameter import Parameter
 
 class Norm(FeatureModule):
     """Base of the norms: the number of channels, ``eps``, and the learnt scale and shift.
+
+    It promises what holds for statistics of each graph.
 
     Parameters
     ----------
@@ -45,6 +48,14 @@ class Norm(FeatureModule):
         self.eps = float(eps)
         self.scale = Parameter(np.ones(channels), dtype=dtype, decay=0.0) if affine else None
         self.shift = Parameter(np.zeros(channels), dtype=dtype, decay=0.0) if affine else None
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return self._alike(NODEWISE)
+
+    def _alike(self, promised: Symmetry) -> Symmetry:
+        """Without scale and shift all channels are alike."""
+        return promised if self.scale is not None else promised | {"channels": "equivariant"}
 
     def initialise(self, rng: np.random.Generator) -> None:
         if self.scale is not None:
@@ -131,6 +142,11 @@ class BatchNorm(Norm):
         self.register_buffer("running_mean", np.zeros(channels, dtype=dtype))
         self.register_buffer("running_variance", np.ones(channels, dtype=dtype))
 
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """At evaluation every node by itself; while training the graphs of a batch share their statistics."""
+        return self._alike(NODEWISE.without("union")) if self.training else POINTWISE
+
     def initialise(self, rng: np.random.Generator) -> None:
         super().initialise(rng)
         self.running_mean[...] = 0.0
@@ -214,6 +230,10 @@ class LayerNorm(Norm):
             raise unknown_name("choice of over", over, ("channels", "graph"))
         self.over = over
 
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return self._alike(POINTWISE if self.over == "channels" else NODEWISE)
+
     def normalise(self, x: Tensor, graph: Graph | None) -> Tensor:
         if self.over == "channels":
             centred = x - np.mean(x, axis=-1, keepdims=True)
@@ -257,6 +277,10 @@ class RMSNorm(Norm):
     def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32) -> None:
         super().__init__(channels, eps=eps, affine=affine, dtype=dtype)
         self.shift = None
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return self._alike(POINTWISE)
 
     def normalise(self, x: Tensor, graph: Graph | None) -> Tensor:
         square = np.mean(x**2, axis=-1, keepdims=True)

@@ -7,8 +7,9 @@ from typing import Any
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, graph_advice, type_name, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.message import REDUCERS, pool_nodes
+from gnnkit.nn.declared import INVARIANT, Symmetry, around, declared_by
 from gnnkit.nn.inputs import layer_name, require_dense
-from gnnkit.nn.module import INVARIANT, Module
+from gnnkit.nn.module import Module
 
 
 class GlobalPool(Module):
@@ -41,7 +42,6 @@ class GlobalPool(Module):
     array([2., 2.])
     """
 
-    symmetry = INVARIANT
     hops = float("inf")
 
     def __init__(self, reducer: str = "sum", *, head: Module | None = None) -> None:
@@ -49,6 +49,14 @@ class GlobalPool(Module):
             raise unknown_name("reducer", reducer, REDUCERS)
         self.reducer = reducer
         self.head = head
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        pooled = INVARIANT | {"reversal": "invariant", "euclidean": "invariant", "channels": "equivariant"}
+        if self.head is None:
+            return pooled
+        pooled = around(pooled, [self.head])
+        return pooled if "channels" in declared_by(self.head) else pooled.without("channels")
 
     def forward(self, graph: Graph) -> Graph:
         if not isinstance(graph, Graph):

@@ -16,9 +16,10 @@ from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError,
 from gnnkit.graph import Graph, TypedGraph
 from gnnkit.graph.typed.keys import RelationKey, as_relation, as_type, within
 from gnnkit.message import MessageProgram
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry, around, declared_by, together
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import Linear, check_count
-from gnnkit.nn.module import EQUIVARIANT, UNKNOWN, Module
+from gnnkit.nn.module import Module
 from gnnkit.nn.relations import RelationLayer, RelationProgram
 
 AGGREGATES = ("sum", "mean", "max", "min")
@@ -122,8 +123,8 @@ class TypedConv(Module):
         return {"layers": [(key, self.layer(key)) for key in self.relations], "aggregate": self.aggregate}
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        return EQUIVARIANT if all(child.symmetry == EQUIVARIANT for _, child in self.children()) else UNKNOWN
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return together([MESSAGE_PASSING, *(declared_by(layer) for _, layer in self.children())])
 
     def forward(self, g: TypedGraph) -> TypedGraph:
         _require_typed(g, self)
@@ -208,8 +209,8 @@ class TypedMap(Module):
         return getattr(self, "module" if self.types is None else _path("types", name))
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        return EQUIVARIANT if all(child.symmetry == EQUIVARIANT for _, child in self.children()) else UNKNOWN
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [module for _, module in self.children()])
 
     def forward(self, g: TypedGraph) -> TypedGraph:
         _require_typed(g, self)

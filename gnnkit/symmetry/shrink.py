@@ -28,6 +28,7 @@ SIMPLE = (0.0, 1.0, 2.0, -1.0, 3.0, -2.0, 0.5)  # the simplest first
 ROUNDS, EXAMPLES = 6, 200
 LARGE = 24  # nodes; larger graphs are cut before hypothesis looks at single nodes
 RANDOM_ELEMENTS = 4
+MOST_PARTS = 3000  # nodes and edges that hypothesis can decide on one by one
 MOST_VALUES = 200  # only as many are made simple one by one
 MOST_DRAWN = 1000
 KEEP = 9  # 0 drops a node or an edge, 1 to KEEP keep it: most stay in a first guess
@@ -113,6 +114,8 @@ def shrunk(found: Counterexample, group: Group, settings: Settings, seed: int) -
         hypothesis_or_error("Shrinking a counterexample")
     except GnnkitError as error:
         return replace(current, note=f"It was not shrunk. {error}")
+    if current.graph.num_nodes + current.graph.num_edges > MOST_PARTS:
+        return replace(current, note="It was not made smaller: no half of the graph fails, and it has too many parts.")
     for _ in range(ROUNDS):
         before = current
         for values in (False, True):

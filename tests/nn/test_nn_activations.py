@@ -50,7 +50,7 @@ def test_graphs_empties_and_dtypes(layer):
     assert out.x.shape == (3, 2)
     assert np.array_equal(out.nodes["y"], [0, 1, 2])
     assert layer(np.zeros((0, 2))).shape == (0, 2)
-    assert layer.symmetry == "node permutation equivariant"
+    assert layer.symmetry == gk.nn.POINTWISE | {"channels": "equivariant"}
     with pytest.raises(DTypeError, match="floating"):
         layer(np.ones((2, 2), dtype=int))
     with pytest.raises(InvalidFeatureError, match="needs dense features"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -100,3 +102,10 @@ def test_unrolled_and_shared_networks_differ_in_weights_only():
     assert own.num_parameters == 4 * shared.num_parameters
     x = np.ones((2, 3), dtype=np.float32)
     assert np.array_equal(shared(x).numpy(), layer(layer(layer(layer(x)))).numpy())
+
+
+def test_a_list_made_from_a_generator_is_copied_and_built_again():
+    heads = nn.ModuleList(nn.Linear(2, 2, rng=k) for k in range(2))
+    again = copy.deepcopy(heads)
+    assert again.config() == heads.config() and len(again) == 2 and again[0] is not heads[0]
+    assert len(copy.deepcopy(nn.UNet(1, 2, widths=(2, 2))).down) == 2

@@ -174,9 +174,8 @@ def test_motions_of_space(name, motion, rng):
 @every_layer
 def test_what_is_declared(name):
     layer = make(name)
-    assert layer.symmetry == "node permutation equivariant"
-    assert layer.geometry["x"] == "E(n) invariant"
-    assert layer.geometry.get("positions", "E(n) equivariant") == "E(n) equivariant"
+    moves = isinstance(layer, gk.nn.EGNNConv) and layer.position_mlp is not None
+    assert layer.symmetry == gk.nn.EQUIVARIANT | {"euclidean": "equivariant" if moves else "invariant"}
 
 
 @every_layer

@@ -208,7 +208,7 @@ def test_isotropic_is_equivariant_to_every_permutation(rng):
     turned = gk.from_edges(order[edges.senders][shuffle], order[edges.receivers][shuffle], x=moved)
     out = layer(on_grid((5, 6), x)).x.numpy()
     np.testing.assert_allclose(layer(turned).x.numpy()[order], out, rtol=0, atol=1e-12)
-    assert layer.symmetry == "node permutation equivariant"
+    assert layer.symmetry["nodes"] == "equivariant"
 
 
 @pytest.mark.parametrize("move", [np.rot90, np.flipud, np.fliplr, lambda image: image.swapaxes(0, 1)])

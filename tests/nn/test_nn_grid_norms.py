@@ -123,14 +123,16 @@ def test_a_dense_block_joins_all_earlier_outputs():
 
 
 def test_skips_state_the_symmetry_of_their_parts():
-    moving = "translation equivariant"
+    moving = dict.fromkeys(("union", "torus", "translation"), "equivariant")
     assert nn.Residual(conv(3, 3)).symmetry == moving
-    assert nn.Residual(nn.Linear(3, 3)).symmetry == "node permutation equivariant"
+    assert nn.Residual(nn.Linear(3, 3)).symmetry == nn.POINTWISE
     assert nn.DenseBlock(conv(3, 3), nn.ReLU()).symmetry == moving
-    assert nn.Sequential(conv(3, 3), nn.BatchNorm(3), nn.ReLU()).symmetry == moving
-    assert nn.Residual(nn.LocallyConnected2d(3, 3, 3, size=(5, 6))).symmetry == "unknown"
-    assert nn.Sequential(nn.Linear(3, 3), nn.GlobalPool("mean")).symmetry == "node permutation invariant"
-    assert nn.Sequential(conv(3, 3), nn.GlobalPool("mean")).symmetry == "unknown"
+    normed = nn.Sequential(conv(3, 3), nn.BatchNorm(3), nn.ReLU())
+    assert normed.symmetry == {"torus": "equivariant"} and normed.eval().symmetry == moving
+    assert nn.Residual(nn.LocallyConnected2d(3, 3, 3, size=(5, 6))).symmetry == {"union": "equivariant"}
+    assert nn.Sequential(nn.Linear(3, 3), nn.GlobalPool("mean")).symmetry["nodes"] == "invariant"
+    pooled = nn.Sequential(conv(3, 3), nn.GlobalPool("mean"))
+    assert pooled.symmetry == {"union": "equivariant", "torus": "invariant"}  # shifts are relabellings: the mean stays
 
 
 @pytest.mark.parametrize(

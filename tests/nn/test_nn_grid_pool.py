@@ -169,8 +169,8 @@ def test_a_shift_by_the_stride_shifts_the_output():
         one = gk.to_image(layer(gk.from_image(image, border="wrap")))
         other = gk.to_image(layer(gk.from_image(np.roll(image, (2, 4), axis=(0, 1)), border="wrap")))
         np.testing.assert_array_equal(np.roll(one, (1, 2), axis=(0, 1)), other)
-        assert layer.symmetry == "translation equivariant by multiples of the stride"
-    assert nn.MaxPool(3, stride=1, padding="same").symmetry == "translation equivariant"
+        assert layer.symmetry["torus"] == "equivariant" and layer.symmetry.step == 2
+    assert nn.MaxPool(3, stride=1, padding="same").symmetry.step == 1
 
 
 @pytest.mark.parametrize("size", [(7,), (7, 4), (3, 4, 5)])
@@ -311,3 +311,12 @@ def test_means_have_the_same_bits_alone_and_in_a_batch(options, masked):
     for i, image in enumerate(images):
         alone = layer(gk.from_image(image, mask=None if masks is None else masks[i]))
         np.testing.assert_array_equal(gk.to_image(alone), both[i])
+
+
+@pytest.mark.parametrize("size", [(0, 0), (1, 1), (4, 4)])
+def test_an_image_that_keeps_its_size_by_chance_keeps_no_other_fields(size):
+    graph = gk.from_image(np.zeros((*size, 2))).replace(nodes={"y": np.zeros(size[0] * size[1])})
+    for layer in (nn.MaxPool(2, padding="same"), nn.Conv2d(2, 2, 3, stride=2), nn.Upsample(2), nn.StridePool(2)):
+        assert list(layer(graph).nodes) == ["x"]  # as in a batch with larger ones
+    for layer in (nn.Conv2d(2, 2, 3), nn.MaxPool(1, stride=1), nn.Upsample(1), nn.MeanPool(3, stride=1, padding=1)):
+        assert list(layer(graph).nodes) == ["x", "y"]

@@ -207,7 +207,7 @@ def test_repr_is_nested():
 
 
 def test_symmetry_of_containers():
-    assert nn.Sequential(nn.Linear(1, 1), nn.ReLU()).symmetry == "node permutation equivariant"
-    assert nn.Sequential(nn.Lambda(abs)).symmetry == "unknown"
-    assert nn.Residual(nn.ReLU()).symmetry == "node permutation equivariant"
-    assert nn.Residual(nn.Lambda(abs)).symmetry == "unknown"
+    assert nn.Sequential(nn.Linear(1, 1), nn.ReLU()).symmetry == nn.POINTWISE
+    assert nn.Sequential(nn.Lambda(abs)).symmetry == nn.UNKNOWN
+    assert nn.Residual(nn.ReLU()).symmetry == nn.POINTWISE | {"channels": "equivariant"}
+    assert nn.Residual(nn.Lambda(abs)).symmetry == nn.UNKNOWN

@@ -135,7 +135,7 @@ def test_permuting_the_nodes_permutes_the_output(make, rng):
     x, order = rng.normal(size=(8, 3)), rng.permutation(8)
     norm = make(3, dtype="float64")
     assert np.allclose(norm(x).numpy()[order], norm(x[order]).numpy(), atol=1e-12)
-    assert norm.symmetry == "node permutation equivariant"
+    assert norm.symmetry["nodes"] == "equivariant"
 
 
 @every

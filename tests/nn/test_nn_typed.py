@@ -10,7 +10,7 @@ import pytest
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, UnknownNameError
-from gnnkit.nn.module import EQUIVARIANT, UNKNOWN
+from gnnkit.nn import MESSAGE_PASSING, UNKNOWN
 
 WRITES, CITES, WRITTEN = ("author", "writes", "paper"), ("paper", "cites", "paper"), ("paper", "rev_writes", "author")
 WIDTH = {"author": 3, "paper": 4}
@@ -134,7 +134,7 @@ def test_permuting_the_nodes_of_each_type_permutes_outputs_and_gradients(name, r
     assert_same(out, {kind: value[order[kind]] for kind, value in out2.items()})
     assert_same(gx, {kind: value[order[kind]] for kind, value in gx2.items()})
     assert_same(gp, gp2)
-    assert conv.symmetry == EQUIVARIANT
+    assert conv.symmetry == MESSAGE_PASSING
 
 
 def derivatives(name, seed):
@@ -337,7 +337,7 @@ def model(rng=0):
 
 def test_models_are_saved_summed_up_and_trained(tmp_path):
     net, g = model(), make_graph(dtype="float32")
-    assert net.symmetry == EQUIVARIANT
+    assert net.symmetry == MESSAGE_PASSING
     assert "2.author/writes/paper.sender_weight" in dict(net.named_parameters())
     assert "2.paper/cites/paper.sender_weight" not in dict(net.named_parameters())  # shared: once
     again = gk.nn.build(json.loads(json.dumps(net.config())))

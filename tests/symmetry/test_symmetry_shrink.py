@@ -44,6 +44,15 @@ def test_a_defect_that_needs_many_nodes_stays_large():
     assert check(crowded, large(40, 60), output="nodes").counterexample.num_nodes == 7
 
 
+def test_a_graph_that_cannot_be_halved_stays_and_says_so():
+    def huge_only(g):
+        return g.x * np.arange(g.num_nodes)[:, None] * (g.num_nodes >= 1500)
+
+    report = check(huge_only, large(1500, 1600), output="nodes")
+    assert report.counterexample.num_nodes == 1500
+    assert "It was not made smaller: no half of the graph fails" in str(report)
+
+
 def test_a_large_image_becomes_small():
     conv = gk.nn.Conv2d(1, 1, 3, rng=0)
     g = gk.from_image(np.random.default_rng(0).normal(size=(32, 40, 1)), border="edge")

@@ -61,7 +61,7 @@ def new_files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {"club.graphml", "edges.csv", "nodes.csv"}
 
 
-@pytest.mark.parametrize("command", ["", "train", "predict", "info", "data", "data list", "data show"])
+@pytest.mark.parametrize("command", ["", "train", "predict", "info", "check", "data", "data list", "data show"])
 def test_help_teaches(command: str) -> None:
     text = works(f"{command} --help")
     assert "gnnkit" in text

@@ -45,6 +45,15 @@ SETTINGS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["gradient error", "equivariance error", "Cora: test accuracy"],
         ["own_layer.png"],
     ),
+    "symmetry": (
+        ["--cases", "20"],
+        [
+            "Mean       nodes passed, edges passed, union passed",
+            "LastWins   nodes FAILED",
+            "differs at: nodes x, node 2",
+        ],
+        ["symmetry.png"],
+    ),
     "deep_residual": (
         ["--depths", "2", "4", "--epochs", "3", "--hidden", "8"],
         ["     2  plain", "     4  residual", "training loss"],
@@ -188,6 +197,11 @@ def test_numbers_that_examples_claim(tmp_path: Path) -> None:
     assert layer["gradient error"] < 1e-8 and layer["equivariance error"] < 1e-12
     club = load("karate").main(["--seeds", "3", "--out", str(tmp_path)])
     assert club["label propagation"] > 0.9 and club["gcn"] > 0.85
+    layers = load("symmetry").main(["--cases", "30", "--out", str(tmp_path)])
+    failed = {name: [group for group, report in reports.items() if not report] for name, reports in layers.items()}
+    assert failed == {"Mean": [], "LastWins": ["nodes"], "Places": ["nodes"], "Centred": ["union"]}
+    found = [report.counterexample for reports in layers.values() for report in reports.values() if not report]
+    assert max(example.num_nodes for example in found) <= 5
     program = load("message_program").main(["--heads", "2", "--channels", "4"])
     assert program["difference from a loop"] < 1e-12
     assert max(program["gradient error"], program["second gradient error"]) < 1e-7
@@ -242,6 +256,7 @@ def test_numbers_that_examples_on_images_claim(tmp_path: Path) -> None:
         ("volume_table", ["--size", "3"]),
         ("expressiveness", ["--draws", "0"]),
         ("oversmoothing", ["--layers", "1"]),
+        ("symmetry", ["--cases", "0"]),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(

@@ -17,8 +17,9 @@ from gnnkit.errors import DTypeError, InvalidGraphError, ShapeError, UnknownFiel
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.transforms.normalise import with_remaining_loops
 from gnnkit.message import agg, message_program, remember_constant
+from gnnkit.nn.declared import MESSAGE_PASSING
 from gnnkit.nn.inputs import check_state, input_features, layer_name
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.module import Module
 
 
 class Convolution(Module):
@@ -28,7 +29,7 @@ class Convolution(Module):
     name the state that it reads in ``state`` and an edge weight in ``self.edge_weight``.
     """
 
-    symmetry = EQUIVARIANT
+    symmetry = MESSAGE_PASSING
     hops = 1
     state: tuple[str, ...] = ("x",)
     edge_weight: str | None = None

@@ -13,6 +13,7 @@ from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregates_first
 from gnnkit.nn.conv.networks import flat, in_channels, network_work
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry, around
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.linear import Linear, check_count
@@ -111,6 +112,10 @@ class NNConv(Convolution):
             self.own_weight.assign(glorot_uniform(self.own_weight.shape, rng))
         if self.bias is not None:
             self.bias.assign(np.zeros(self.out_channels))
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [self.network])
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         taken = in_channels(self.network)

@@ -12,6 +12,7 @@ from gnnkit.graph import Graph
 from gnnkit.message import agg, aggregate, gather_receivers, gather_senders, message_program
 from gnnkit.nn.conv.base import Convolution
 from gnnkit.nn.conv.networks import Step, flat, in_channels, network_work, run, steps, traceable, weights
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry, around
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module
@@ -78,6 +79,10 @@ class EdgeConv(Convolution):
         self.mlp = mlp
         self.reducer = reducer
         self.in_channels = None if taken is None else taken // 2
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [self.mlp])
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         topology = graph.topology

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -14,8 +14,9 @@ from gnnkit.message import agg, message_program
 from gnnkit.nn.activations import SiLU
 from gnnkit.nn.containers import Sequential
 from gnnkit.nn.conv.base import add_bias
-from gnnkit.nn.conv.geometric import E_EQUIVARIANT, E_INVARIANT, GeometricConvolution
+from gnnkit.nn.conv.geometric import GeometricConvolution
 from gnnkit.nn.conv.networks import linear_layers, network_work
+from gnnkit.nn.declared import EQUIVARIANT, Symmetry
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import MLP, Linear, check_count
@@ -52,8 +53,6 @@ class EGNNConv(GeometricConvolution):
     ----------
     edge_mlp, position_mlp, node_mlp : Module
         ``mlp_e`` (two linear layers, SiLU after each), ``mlp_p`` and ``mlp_x`` (two linear layers, SiLU between).
-    geometry : dict
-        What a rotation, reflection or translation of the positions does to ``x`` and to the positions.
 
     Raises
     ------
@@ -88,8 +87,6 @@ class EGNNConv(GeometricConvolution):
     >>> out.x.shape, out.nodes["pos"].shape
     ((4, 8), (4, 3))
     """
-
-    geometry: ClassVar[dict[str, str]] = {"x": E_INVARIANT, "positions": E_EQUIVARIANT}
 
     def __init__(
         self,
@@ -127,6 +124,11 @@ class EGNNConv(GeometricConvolution):
         if update_positions:
             last = _SlowStart(width, 1, bias=False, **base)
             self.position_mlp = Sequential(Linear(width, width, **base), SiLU(), last)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """The positions move along; the features ``x``, and all of it without ``update_positions``, stay."""
+        return EQUIVARIANT | {"euclidean": "invariant" if self.position_mlp is None else "equivariant"}
 
     def forward(self, graph: Graph) -> Graph:
         x = self.checked(graph)

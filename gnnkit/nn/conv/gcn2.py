@@ -16,10 +16,11 @@ from gnnkit.errors import InvalidArgumentError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.nn.conv.base import Convolution, add_into, aggregate_input, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
+from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import input_features, layer_name, require_dense
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.module import Module
 from gnnkit.nn.parameter import Parameter
 
 
@@ -51,7 +52,7 @@ class KeepFeatures(Module):
     ['x', 'x_0']
     """
 
-    symmetry = EQUIVARIANT
+    symmetry = POINTWISE
 
     def __init__(self, field: str) -> None:
         self.field = checked_field(field, "field")

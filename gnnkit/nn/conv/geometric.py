@@ -1,4 +1,4 @@
-"""What layers of nodes with positions in space share: the field of the positions, and words for their symmetry.
+"""What layers of nodes with positions in space share: the field of the positions.
 
 Positions enter through differences and distances only, which is what makes such a layer equivariant to motions of
 space. Imports the convolution base.
@@ -6,28 +6,25 @@ space. Imports the convolution base.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from gnnkit.autodiff import SparseMatrix, Tensor
 from gnnkit.errors import InvalidArgumentError, ShapeError, UnknownFieldError
 from gnnkit.graph import Graph
 from gnnkit.nn.conv.base import Convolution
+from gnnkit.nn.declared import EQUIVARIANT
 from gnnkit.nn.inputs import input_features, layer_name
-
-E_INVARIANT = "E(n) invariant"
-E_EQUIVARIANT = "E(n) equivariant"
 
 
 class GeometricConvolution(Convolution):
     """A convolution that reads the positions of the nodes, a node field of the name ``positions``.
 
-
-    A subclass declares in ``geometry`` what a rotation, reflection or translation of the positions does to its output:
-    ``{"x": E_INVARIANT, ...}``.
+    A subclass adds to its ``symmetry`` what a rotation, reflection or shift of the positions does: "euclidean" ->
+    "invariant" if its output stays as it is, "equivariant" if it has positions that move along.
     """
 
     positions: str
-    geometry: ClassVar[dict[str, str]] = {}
+    symmetry = EQUIVARIANT
 
     def _name_positions(self, positions: str) -> None:
         if positions == "x":

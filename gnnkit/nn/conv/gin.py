@@ -17,6 +17,7 @@ from gnnkit.kernels import sums_are_exact
 from gnnkit.message import agg, message_program, remember
 from gnnkit.nn.conv.base import Convolution, aggregate_input, weighted_sum
 from gnnkit.nn.conv.networks import edge_product
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry, around
 from gnnkit.nn.inputs import require_dense
 from gnnkit.nn.linear import Linear
 from gnnkit.nn.module import Module
@@ -83,6 +84,10 @@ class GINConv(Convolution):
     def initialise(self, rng: np.random.Generator) -> None:
         if isinstance(self.eps, Parameter):
             self.eps.assign(self.initial_eps)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [self.mlp])
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         if isinstance(x, SparseMatrix):
@@ -232,6 +237,10 @@ class GINEConv(Convolution):
     def initialise(self, rng: np.random.Generator) -> None:
         if isinstance(self.eps, Parameter):
             self.eps.assign(self.initial_eps)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(MESSAGE_PASSING, [self.mlp])
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         x = require_dense(x, self)

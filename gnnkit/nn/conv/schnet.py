@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,7 +12,8 @@ from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
 from gnnkit.message import agg, message_program
 from gnnkit.nn.conv.base import add_bias
-from gnnkit.nn.conv.geometric import E_INVARIANT, GeometricConvolution
+from gnnkit.nn.conv.geometric import GeometricConvolution
+from gnnkit.nn.declared import EQUIVARIANT
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
 from gnnkit.nn.parameter import Parameter
@@ -44,11 +45,6 @@ class SchNetConv(GeometricConvolution):
         Draws ``in_weight``, ``out_weight``, ``filter_weight_1`` and ``filter_weight_2``, Glorot uniform.
     dtype
         Dtype of the parameters, in which it computes; positions are converted to it.
-
-    Attributes
-    ----------
-    geometry : dict
-        What a rotation, reflection or translation of the positions does to ``x``.
 
     Raises
     ------
@@ -84,7 +80,7 @@ class SchNetConv(GeometricConvolution):
     (4, 8)
     """
 
-    geometry: ClassVar[dict[str, str]] = {"x": E_INVARIANT}
+    symmetry = EQUIVARIANT | {"euclidean": "invariant"}  # distances alone are read
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph, Topology
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into, aggregate_input, aggregates_first, weighted_sum
 from gnnkit.nn.conv.normalise import normalised
+from gnnkit.nn.declared import MESSAGE_PASSING
 from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
@@ -161,6 +162,8 @@ class APPNP(Convolution):
     """
 
     stochastic = True
+
+    symmetry = MESSAGE_PASSING | {"channels": "equivariant"}  # no weights: every channel alike
 
     def __init__(
         self,

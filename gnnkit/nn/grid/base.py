@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -23,10 +24,10 @@ from gnnkit.errors import (
 )
 from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
+from gnnkit.nn.declared import Symmetry
 from gnnkit.nn.inputs import check_state, input_features, layer_name, require_dense
-from gnnkit.nn.module import TRANSLATION, Module
+from gnnkit.nn.module import Module
 
-TRANSLATION_BY_STRIDE = "translation equivariant by multiples of the stride"
 AXES = {1: "a sequence", 2: "an image", 3: "a volume"}
 
 
@@ -73,7 +74,8 @@ class GridLayer(Module):
     A subclass sets ``ndim`` and ``lattice``, stores the arguments of its stencil as attributes, and computes from
     ``self.place(graph).topology``.
 
-    Its symmetry is meant where a grid has it: exactly on a torus (border "wrap"), elsewhere away from the edges.
+    It promises that shifting the images, by multiples of the stride, shifts the output: on a torus (border "wrap")
+    exactly, if its windows go around, and elsewhere away from the edges.
     """
 
     hops = 1
@@ -88,8 +90,35 @@ class GridLayer(Module):
     border: str | None = None
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        return TRANSLATION if np.all(np.equal(self.stride, 1)) else TRANSLATION_BY_STRIDE
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        if self.lattice == "hexagonal":  # whose rows are shifted against each other: no group of the checker moves them
+            return Symmetry({"union": "equivariant"})
+        shifts = {"union": "equivariant", "translation": "equivariant"}
+        if self._goes_around():
+            shifts["torus"] = "equivariant"
+        return Symmetry(shifts, step=self.stride, scale=inverse(self.stride))
+
+    def _goes_around(self) -> bool:
+        """Whether it takes a torus, whose size is a multiple of the stride, to a torus: no window is left out."""
+        return self.border in (None, "wrap") and all(0 < beyond <= stride for beyond, stride in self._overhang())
+
+    def _keeps_grids(self) -> bool:
+        """Whether every image keeps its size."""
+        return all(stride == beyond == 1 for beyond, stride in self._overhang())
+
+    def _overhang(self) -> list[tuple[int, int]]:
+        """For every axis: pixels of a window that do not fit into the padding, and the step between two windows."""
+        values = (
+            self.kernel_size,
+            self.dilation,
+            self.stride,
+            0 if self.padding in ("same", "valid") else self.padding,
+        )
+        count = max(len(value) if isinstance(value, tuple) else 1 for value in values)
+        axes = zip(*(value if isinstance(value, tuple) else (value,) * count for value in values))
+        if self.padding == "same":  # pads what is needed for one output per step
+            return [(stride, stride) for _, _, stride, _ in axes]
+        return [(d * (k - 1) + 1 - (sum(pad) if isinstance(pad, tuple) else 2 * pad), s) for k, d, s, pad in axes]
 
     # --- where ---------------------------------------------------------------------------------------------------
 
@@ -206,10 +235,11 @@ class GridLayer(Module):
     def moved(self, graph: Graph, place: Place, x: Any) -> Graph:
         """The graph on the grid after this layer: ``x`` on its pixels, the globals as they were.
 
-        On the same grid every field stays. On another one the other fields of the nodes have no place: they are left
-        behind. Named fields of edges are refused.
+        A layer that keeps the grid keeps every field. On another grid the other fields of the nodes have no place: they
+        are left behind, also if an image happens to keep its size (of one pixel, or none), which alone would else have
+        other fields than in a batch. Named fields of edges are refused.
         """
-        if place.out is graph.topology:
+        if place.out is graph.topology and self._keeps_grids():
             return graph.replace(x=x)
         if graph.edges:
             names = ", ".join(map(repr, graph.edges))
@@ -250,6 +280,23 @@ def per_axis(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     return tuple(per_axis(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def inverse(stride: Any) -> Any:
+    """One over a stride, or over each of several: pixels after a layer for one before it."""
+    return tuple(Fraction(1, step) for step in stride) if isinstance(stride, tuple) else Fraction(1, stride)
+
+
+def is_symmetric(layer: GridLayer) -> tuple[bool, bool]:
+    """Whether windows that all count the same look the same in a mirror, and after a quarter turn."""
+    values = (layer.kernel_size, layer.dilation, layer.stride, layer.padding)
+    sizes = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,)
+    steps = layer.stride if isinstance(layer.stride, tuple) else (layer.stride,)
+    pads = layer.padding if isinstance(layer.padding, tuple) else (layer.padding,)
+    even = any(size % 2 == 0 for size in sizes) and layer.padding == "same"  # has more on one side
+    mirrored = all(step == 1 for step in steps) and not even
+    mirrored = mirrored and all(pad[0] == pad[1] for pad in pads if isinstance(pad, tuple))
+    return mirrored, mirrored and all(len(set(value)) == 1 for value in values if isinstance(value, tuple))
 
 
 def check_divides(groups: Any, in_channels: int, out_channels: int) -> int:

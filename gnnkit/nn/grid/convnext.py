@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike
 from gnnkit.errors import InvalidArgumentError
 from gnnkit.nn.activations import activation_named
 from gnnkit.nn.containers import Residual, Sequential
-from gnnkit.nn.grid.base import TRANSLATION
 from gnnkit.nn.grid.conv import DepthwiseConv1d, DepthwiseConv2d, DepthwiseConv3d
 from gnnkit.nn.linear import Linear, check_count
 from gnnkit.nn.module import Module
@@ -56,8 +55,6 @@ class ConvNeXtBlock(Residual):
     >>> block(gk.from_image(np.ones((9, 9, 8), "float32"))).x.shape, block.num_parameters
     ((81, 8), 968)
     """
-
-    symmetry = TRANSLATION
 
     def __init__(
         self,

@@ -8,9 +8,10 @@ from typing import Any
 from gnnkit.autodiff import Tensor, scatter_add
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError, graph_advice, type_name
 from gnnkit.graph import Graph
+from gnnkit.nn.declared import INVARIANT, Symmetry, around
 from gnnkit.nn.grid.base import grid_of
 from gnnkit.nn.inputs import layer_name, require_dense
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.module import Module
 
 
 class Flatten(Module):
@@ -48,6 +49,10 @@ class Flatten(Module):
 
     def __init__(self, *, head: Module | None = None) -> None:
         self.head = head
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return around(Symmetry({"union": "equivariant"}), [] if self.head is None else [self.head])
 
     def forward(self, graph: Graph) -> Graph:
         if not isinstance(graph, Graph):
@@ -110,8 +115,9 @@ class OnGlobals(Module):
         self.module = module
 
     @property
-    def symmetry(self) -> str:  # type: ignore[override]
-        return EQUIVARIANT  # nodes are not looked at
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        words = dict.fromkeys(("reversal", "translation", "euclidean"), "invariant")
+        return around(INVARIANT | words, [self.module])  # nodes and edges are not looked at
 
     def forward(self, graph: Graph) -> Graph:
         if not isinstance(graph, Graph):

@@ -17,11 +17,11 @@ from gnnkit.graph import Graph, Topology
 from gnnkit.graph.grids import Grid, GridTopology
 from gnnkit.message import neighbour_sum, stencil_sum
 from gnnkit.nn.conv.base import add_bias, add_into, aggregates_first
-from gnnkit.nn.grid.base import GridLayer, central_offsets, per_axis
+from gnnkit.nn.declared import MESSAGE_PASSING, Symmetry
+from gnnkit.nn.grid.base import GridLayer, central_offsets, is_symmetric, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.module import EQUIVARIANT
 from gnnkit.nn.parameter import Parameter
 
 
@@ -66,8 +66,6 @@ class IsotropicConv(GridLayer):
     (array([21., 42., 23.], dtype=float32), array([21., 42., 23.], dtype=float32))
     """
 
-    symmetry = EQUIVARIANT
-
     def __init__(
         self,
         in_channels: int,
@@ -97,6 +95,14 @@ class IsotropicConv(GridLayer):
         self.neighbour_weight.assign(glorot_uniform(self.neighbour_weight.shape, rng))
         if self.bias is not None:
             self.bias.assign(np.zeros(self.out_channels))
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """All relabellings of the nodes, which are those of a grid too if the layer does not see its axes or border."""
+        shifts, (flip, turn) = super().symmetry, is_symmetric(self)
+        if turn and "torus" in shifts:
+            return shifts.without("torus") | MESSAGE_PASSING
+        return shifts | {name: "equivariant" for name, some in (("flip", flip), ("rot90", turn)) if some}
 
     def forward(self, graph: Graph) -> Graph:
         x = self.checked(graph)

@@ -15,11 +15,11 @@ from gnnkit.errors import ShapeError
 from gnnkit.graph import Graph
 from gnnkit.graph.grids import Grid
 from gnnkit.message import agg, message_program
+from gnnkit.nn.declared import Symmetry
 from gnnkit.nn.grid.base import GridLayer, per_axis
 from gnnkit.nn.grid.matrices import stencil_matrix
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.module import UNKNOWN
 from gnnkit.nn.parameter import Parameter
 
 
@@ -31,7 +31,7 @@ def _own_matrix(src: Any, edge: Any) -> Any:
 
 class _LocallyConnected(GridLayer):
     lattice = "square"
-    symmetry = UNKNOWN
+    symmetry = Symmetry({"union": "equivariant"})  # every pixel has weights of its own
 
     def __init__(
         self,

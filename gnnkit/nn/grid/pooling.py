@@ -8,7 +8,8 @@ from gnnkit.errors import InvalidFeatureError, InvalidGraphError, ShapeError
 from gnnkit.graph import Graph, Stencil, as_grid
 from gnnkit.message import stencil_argmax, stencil_max, stencil_mean, stencil_unpool
 from gnnkit.message.stencil_pool import rows_at
-from gnnkit.nn.grid.base import GridLayer, Place, grid_of, per_axis
+from gnnkit.nn.declared import Symmetry
+from gnnkit.nn.grid.base import GridLayer, Place, grid_of, is_symmetric, per_axis
 from gnnkit.nn.inputs import layer_name
 
 POSITIONS = "positions"  # the field of nodes in which MaxPool keeps who won
@@ -24,6 +25,12 @@ class _Windows(GridLayer):
         self.stride = self.kernel_size if stride is None else per_axis(stride)
         self.padding, self.border = per_axis(padding), border
         check_stencil(self)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        flip, turn = is_symmetric(self)
+        looks = {name: "equivariant" for name, some in (("flip", flip), ("rot90", turn)) if some}
+        return super().symmetry | looks | {"channels": "equivariant"}
 
     def work(self, graph_in: Any, graph_out: Any) -> float:
         return float(self.topology(graph_in).num_edges * graph_in.x.shape[-1])
@@ -81,6 +88,11 @@ class MaxPool(_Windows):
     ) -> None:
         super().__init__(kernel_size, stride=stride, padding=padding, border=border)
         self.positions = bool(positions)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        found = super().symmetry  # offsets in a window are numbered from one corner, channel by channel
+        return found.without("flip", "rot90", "channels") if self.positions else found
 
     def forward(self, graph: Graph) -> Graph:
         x = self.checked(graph)
@@ -152,6 +164,10 @@ class StridePool(GridLayer):
     kernel_size = 1
     padding = "valid"
 
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return super().symmetry | {"channels": "equivariant"}
+
     def __init__(self, stride: Any = 2) -> None:
         self.stride = per_axis(stride)
         check_stencil(self)
@@ -206,6 +222,12 @@ class MaxUnpool(_Windows):
     array([[0., 0., 5.],
            [4., 0., 0.]])
     """
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """That of a graph which was pooled: one pixel before is as many as the stride after."""
+        found = super().symmetry.without("flip", "rot90", "channels")
+        return Symmetry(found, scale=self.stride)
 
     def forward(self, graph: Graph, onto: Graph, positions: Any = None) -> Graph:
         x = self.checked(graph)

@@ -14,6 +14,7 @@ from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
 from gnnkit.nn.activations import activation_named
 from gnnkit.nn.containers import Residual, Sequential
+from gnnkit.nn.declared import Symmetry, composed
 from gnnkit.nn.grid.blocks import Kit, checked_widths
 from gnnkit.nn.grid.pooling import MeanPool
 from gnnkit.nn.linear import Linear, check_count
@@ -96,6 +97,10 @@ class ResNet(Module):
                 inside = width
         self.blocks = Sequential(*layers)
         self.head = GlobalPool("mean", head=Linear(inside, classes, rng=rng, dtype=dtype))
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        return composed([self.stem, self.blocks, self.head])
 
     def forward(self, graph: Graph) -> Graph:
         return self.head(self.blocks(self.stem(graph)))

@@ -11,6 +11,7 @@ from gnnkit.errors import InvalidArgumentError, InvalidGraphError
 from gnnkit.graph import Graph
 from gnnkit.graph.grids import Grid, GridTopology, Stencil, grid_topology
 from gnnkit.message import stencil_sum
+from gnnkit.nn.declared import Symmetry
 from gnnkit.nn.grid.base import Place, grid_of, kept_place, per_axis
 from gnnkit.nn.grid.conv import StencilConv
 from gnnkit.nn.inputs import layer_name
@@ -77,6 +78,14 @@ class _ConvTranspose(StencilConv):
         edges, offset = place.topology.to_explicit()
         y = stencil_sum(edges, x, self.weight, offset=offset, groups=self.groups)
         return self.moved(graph, place, y if self.bias is None else y + self.bias)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """By any shift: one pixel before is as many as the stride after."""
+        shifts, stencil = super().symmetry, self.stencil()
+        some = (64,) * stencil.ndim  # of any size: a torus must grow by the stride and no more
+        exact = self._size_before(some, stencil) == tuple(64 * step for step in stencil.stride)
+        return Symmetry(shifts if exact else shifts.without("torus"), scale=self.stride)
 
     # --- where ---------------------------------------------------------------------------------------------------
 

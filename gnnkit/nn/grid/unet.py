@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from gnnkit.errors import unknown_name
 from gnnkit.graph import Graph
 from gnnkit.nn.containers import ModuleList, Sequential
+from gnnkit.nn.declared import Symmetry, composed
 from gnnkit.nn.grid.blocks import Kit, checked_widths
 from gnnkit.nn.grid.pooling import MaxPool
 from gnnkit.nn.grid.upsampling import Upsample
@@ -91,6 +92,16 @@ class UNet(Module):
         joined = [coarse + (fine if skip else 0) for fine, coarse in pairwise(widths)]
         self.rise = ModuleList(_pair(kit, inside, width) for inside, width in zip(joined, widths))
         self.head = Linear(widths[0], classes, rng=rng, dtype=dtype)
+
+    @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        first, *coarser = self.down
+        ways: list[Module] = [first]
+        for block in coarser:
+            ways += [self.pool, block]
+        for block in reversed(list(self.rise)):
+            ways += [self.up, block]
+        return composed([*ways, self.head])
 
     def forward(self, graph: Graph) -> Graph:
         levels = [self.down[0](graph)]

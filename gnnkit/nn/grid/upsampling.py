@@ -14,6 +14,7 @@ from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Grid, GridTopology, Topology, as_grid, grid_topology
 from gnnkit.message import neighbour_sum
 from gnnkit.message.stencil_pool import put_rows
+from gnnkit.nn.declared import UNKNOWN, Symmetry
 from gnnkit.nn.grid.base import GridLayer, Place, grid_of, per_axis
 from gnnkit.nn.grid.pooling import sizes_along
 from gnnkit.nn.grid.resampling import Resampling, resample
@@ -76,6 +77,17 @@ class Upsample(GridLayer):
         self.mode = mode
 
     @property
+    def symmetry(self) -> Symmetry:  # type: ignore[override]
+        """By any shift. "zero" and "random" choose a pixel of a block; "bilinear" does not look around a torus."""
+        if self.mode == "random":
+            return UNKNOWN
+        groups = ["union", "translation", "channels", *(["torus"] if self.mode != "bilinear" else [])]
+        if self.mode != "zero":
+            alike = not isinstance(self.scale, tuple) or len(set(self.scale)) == 1
+            groups += ["flip", "rot90"] if alike else ["flip"]
+        return Symmetry(dict.fromkeys(groups, "equivariant"), scale=self.scale)
+
+    @property
     def stochastic(self) -> bool:  # type: ignore[override]
         """Whether it draws random numbers."""
         return self.mode == "random"
@@ -113,6 +125,9 @@ class Upsample(GridLayer):
         coarse = self._checked_grid(as_grid(graph))
         scale = sizes_along(self.scale, coarse.ndim, "scale")
         return _plan(coarse, self._target(graph, coarse, scale), scale, self.mode).topology
+
+    def _keeps_grids(self) -> bool:
+        return bool(np.all(np.equal(self.scale, 1)))
 
     def _target(self, graph: Graph, coarse: Grid, scale: tuple[int, ...]) -> GridTopology:
         topology = graph.topology

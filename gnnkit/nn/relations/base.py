@@ -13,9 +13,10 @@ import numpy as np
 from gnnkit.autodiff import Tensor
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, ShapeError
 from gnnkit.graph import Relation
+from gnnkit.nn.declared import MESSAGE_PASSING
 from gnnkit.nn.inputs import input_features, layer_name
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.module import EQUIVARIANT, Module
+from gnnkit.nn.module import Module
 
 
 class RelationLayer(Module):
@@ -38,7 +39,7 @@ class RelationLayer(Module):
     array([[3.]])
     """
 
-    symmetry = EQUIVARIANT
+    symmetry = MESSAGE_PASSING
     hops = 1
     state: tuple[str, ...] = ("x",)
 

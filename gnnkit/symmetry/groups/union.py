@@ -41,9 +41,16 @@ class Union(Element):
 
 @dataclass(frozen=True)
 class DisjointUnion(Group):
-    """A batch of graphs against each of them alone. Values at all levels stand one after another."""
+    """A batch of graphs against each of them alone. Values at all levels stand one after another.
+
+    Attributes
+    ----------
+    empty : bool
+        Whether batches may hold graphs without nodes, also at the end. What takes graphs of one size cannot have them.
+    """
 
     name: str = "union"
+    empty: bool = True
 
     def draw(self, graphs: Sequence[Graph], number: int, rng: np.random.Generator) -> Graph:
         first = graphs[number % len(graphs)]
@@ -51,11 +58,11 @@ class DisjointUnion(Group):
         for _ in range(int(rng.integers(1, 3))):
             other = graphs[int(rng.integers(len(graphs)))]
             parts.append(_changed(other if _alike(other, first) else first, rng))
-        if rng.random() < 0.5:
+        if self.empty and rng.random() < 0.5:
             parts.insert(int(rng.integers(len(parts))), emptied(first))
         order = rng.permutation(len(parts))
         parts = [parts[i] for i in order]
-        if rng.random() < 0.5:
+        if self.empty and rng.random() < 0.5:
             parts.append(emptied(first))
         return batch(parts)
 

@@ -1,0 +1,81 @@
+"""The pytest plugin of gnnkit: ``assert_symmetry``, ``small_graphs``, and counterexamples in place of tracebacks.
+
+pytest loads this file in every run of every project beside which gnnkit is installed, so it imports nothing: gnnkit is
+loaded by the fixtures. It stands outside of the package because importing a part of a package imports all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+CASES = 50
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("gnnkit", "symmetry checks of gnnkit")
+    group.addoption(
+        "--gnnkit-cases",
+        type=int,
+        default=None,
+        metavar="N",
+        help=f"graphs and group elements that assert_symmetry tries, each graph once at least (default {CASES}).",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "gnnkit_cases(n): cases that assert_symmetry tries in this test")
+    cases = config.getoption("gnnkit_cases")
+    if cases is not None and cases < 1:
+        raise pytest.UsageError(f"--gnnkit-cases must be at least 1. Got {cases}. Leave it out for {CASES}.")
+
+
+@pytest.fixture
+def assert_symmetry(request):
+    """``assert_symmetry(layer)`` holds a layer to the symmetry that it declares; see gnnkit's docs/symmetry.md."""
+    from gnnkit.nn.held import AssertSymmetry
+
+    marker = request.node.get_closest_marker("gnnkit_cases")
+    asked = request.config.getoption("gnnkit_cases")
+    return AssertSymmetry(cases=asked or (marker.args[0] if marker is not None else CASES))
+
+
+@pytest.fixture
+def small_graphs():
+    """``small_graphs(channels=3, edge_channels=0, ...)``: a dozen small graphs with every corner case."""
+    from gnnkit.symmetry import small_graphs
+
+    return small_graphs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed and call.excinfo is not None and "gnnkit.errors" in sys.modules:
+        _explain(report, call.excinfo)
+    return report
+
+
+def _explain(report, excinfo):
+    """Show the page of a counterexample alone, and for a plain ``assert`` of a report the page beside the traceback."""
+    error = excinfo.value
+    if isinstance(error, sys.modules["gnnkit.errors"].SymmetryError):
+        own = [entry for entry in excinfo.traceback if "gnnkit" not in _package(entry)]
+        page = excinfo.getrepr(style="value")
+        if own:
+            last = own[-1]
+            page.addsection(f"{last.path}:{last.lineno + 1}", str(last.statement).strip())
+        report.longrepr = page
+    elif isinstance(error, AssertionError):
+        pages = [str(found) for found in _failed_reports(excinfo.traceback[-1].frame.f_locals.values())]
+        report.sections += [("gnnkit", page) for page in dict.fromkeys(pages)]
+
+
+def _package(entry):
+    return str(entry.frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _failed_reports(values):
+    kind = getattr(sys.modules.get("gnnkit.symmetry"), "Report", None)
+    return [value for value in values if kind is not None and isinstance(value, kind) and not value.passed]
