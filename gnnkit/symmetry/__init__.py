@@ -26,12 +26,12 @@ from gnnkit.symmetry.report import Report as Report
 from gnnkit.symmetry.rule_report import Finding as Finding
 from gnnkit.symmetry.rule_report import RuleReport as RuleReport
 from gnnkit.symmetry.rules import check_rule as check_rule
+from gnnkit.symmetry.samples import small_graphs as small_graphs
+from gnnkit.symmetry.samples import small_images as small_images
 from gnnkit.symmetry.smoothing import Energies as Energies
 from gnnkit.symmetry.smoothing import dirichlet_energy as dirichlet_energy
 from gnnkit.symmetry.smoothing import energies as energies
 from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_distance
-from gnnkit.symmetry.samples import small_graphs as small_graphs
-from gnnkit.symmetry.samples import small_images as small_images
 from gnnkit.symmetry.subjects import Subject as Subject
 from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
 from gnnkit.symmetry.tuples import wl_level as wl_level
