@@ -62,7 +62,8 @@ def from_edges(
     Notes
     -----
     Self-loops and parallel edges are kept (``gk.transforms`` removes or merges them): with ``undirected=True`` a list
-    that already holds both directions yields every edge twice. Empty lists are a graph without edges.
+    that already holds both directions yields every edge twice. Parallel edges are stored in the order of what they
+    carry, so that no sum depends on the order of the lists. Empty lists are a graph without edges.
     Cost: one counting sort, O(num_edges + num_nodes).
 
     Examples

@@ -6,6 +6,7 @@ batch differ in the last bits. Here every result is one chain of additions in th
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from gnnkit.kernels.twins import products as twins
 WHOLE = 1 << 22
 # Chunks of a large product for every thread, and rows of the shortest.
 CHUNKS, SHORTEST = 8, 48
+# Numbers of the right factor that are packed at once: some megabytes, small beside the factors.
+PACKED = 1 << 21
 # Columns up to which a result is a dot product of two rows: lanes along the inner axis, not along the columns.
 FEW = 2
 
@@ -35,13 +38,14 @@ def row_product(x: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     loops = backend.loops("products")
     x, out = read_only(x), empty((len(x), b.shape[1]), x.dtype)
     (rows, inner), columns = x.shape, b.shape[1]
+    args: tuple[Any, ...]
     if columns <= FEW:
         args = (x, read_only(b.T), out)
         return _shared(loops.dots, rows, inner * columns, args, out)
     transposed = b.flags.f_contiguous and not b.flags.c_contiguous
     b = read_only(b.T if transposed else b)
     lanes = loops.VECTOR_BYTES // x.itemsize
-    if rows * inner * columns < WHOLE or get_num_threads() == 1:
+    if rows * inner * columns < WHOLE:
         loops.multiply_columns(0, columns, x, b, transposed, out)
     elif rows < 2 * SHORTEST:
         width = loops.TILE * lanes
@@ -49,13 +53,22 @@ def row_product(x: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         args = (x, b, transposed, out)
         run_chunks(lambda i, j: loops.multiply_columns(i, j, *args), [*range(0, columns, step), columns])
     else:
-        panels = np.empty(inner * (-(-columns // lanes) * lanes), x.dtype)
-        flat = b.reshape(-1)
-        loops.pack(0, columns, flat, transposed, inner, columns, panels)
-        args = (0, columns, x.reshape(-1), inner, columns, flat, panels, 0, out.reshape(-1))
+        width = loops.TILE * lanes
+        wide = max(1, PACKED // (inner * width)) * width
+        panels = np.empty(inner * min(wide, -(-columns // lanes) * lanes), x.dtype)
+        flat_x, flat_b, flat_out = x.reshape(-1), b.reshape(-1), out.reshape(-1)
         step = max(SHORTEST, -(-rows // (CHUNKS * get_num_threads())))
-        run_chunks(lambda i, j: loops.multiply(i, j, *args), [*range(0, rows, step), rows])
+        bounds = [*range(0, rows, step), rows]
+        for left in range(0, columns, wide):
+            right = min(left + wide, columns)
+            loops.pack(left, right, flat_b, transposed, inner, columns, panels)
+            args = (left, right, flat_x, inner, columns, flat_b, panels, left, flat_out)
+            run_chunks(functools.partial(_multiply, loops.multiply, args), bounds)
     return out
+
+
+def _multiply(loop: Any, args: tuple[Any, ...], start: int, stop: int) -> None:
+    loop(start, stop, *args)
 
 
 def row_products(x: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -73,7 +86,7 @@ def _shared(loop: Any, count: int, work: int, args: tuple[Any, ...], out: NDArra
     """Run ``loop(start, stop, *args)`` over ``count`` things of ``work`` multiplications, on threads if it pays."""
     chunks = min(count, CHUNKS * get_num_threads()) if count * work >= WHOLE and get_num_threads() > 1 else 1
     step = -(-count // chunks)
-    run_chunks(lambda i, j: loop(i, j, *args), [*range(0, count, step), count])
+    run_chunks(functools.partial(_multiply, loop, args), [*range(0, count, step), count])
     return out
 
 
