@@ -1,8 +1,8 @@
 """Dense products whose rows are alone, beside one BLAS call: time, and how many rows change their bits in a batch.
 
 Each shape is timed in turns, single-threaded and with gnnkit's threads; a figure is the median of the bursts of all
-rounds. ``np.matmul`` always runs on one thread. The last column multiplies the first 20 rows alone and compares them with
-the same rows of the whole product.
+rounds. ``np.matmul`` always runs on one thread. The last column multiplies the first 20 rows alone and compares them
+with the same rows of the whole product.
 
     python tests/bench/bench_products.py [--rounds 9]
 """
