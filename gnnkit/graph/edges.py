@@ -12,7 +12,7 @@ from gnnkit.graph.checks import as_count, as_index, check_endpoints, check_lengt
 from gnnkit.graph.fields import as_field, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import Origin
-from gnnkit.graph.topology import Topology
+from gnnkit.graph.parallel import canonical_edges
 
 
 def from_edges(
@@ -62,7 +62,8 @@ def from_edges(
     Notes
     -----
     Self-loops and parallel edges are kept (``gk.transforms`` removes or merges them): with ``undirected=True`` a list
-    that already holds both directions yields every edge twice. Empty lists are a graph without edges.
+    that already holds both directions yields every edge twice. Parallel edges are stored in the order of what they
+    carry, so that no sum depends on the order of the lists. Empty lists are a graph without edges.
     Cost: one counting sort, O(num_edges + num_nodes).
 
     Examples
@@ -102,16 +103,9 @@ def graph_from_arrays(
     allow_nan: bool = False,
 ) -> Graph:
     """Sort checked edges, put the edge fields in canonical order, and check the fields."""
-    topology = Topology.sort(senders, receivers, num_senders=num_nodes, num_receivers=num_nodes)
-    edges = to_canonical(topology, edges or {})
-    return Graph(topology, nodes, edges, globals, origin=origin, allow_nan=allow_nan)
-
-
-def to_canonical(topology: Topology, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Edge fields from the caller's order to the canonical one."""
-    if topology.is_caller_ordered:
-        return dict(fields)
-    return {name: take_rows(value, topology.edge_order) for name, value in fields.items()}
+    fields = {name: as_field(value, "edges", name, len(senders)) for name, value in (edges or {}).items()}
+    topology, fields = canonical_edges(senders, receivers, fields, num_senders=num_nodes, num_receivers=num_nodes)
+    return Graph(topology, nodes, fields, globals, origin=origin, allow_nan=allow_nan)
 
 
 def add_reverses(

@@ -10,6 +10,7 @@ import numpy as np
 
 from gnnkit.graph.fields import ENTRY, describe, is_sparse, raw
 from gnnkit.graph.origin import node_label
+from gnnkit.graph.parallel import same_as_before
 from gnnkit.graph.topology import Topology
 
 if TYPE_CHECKING:
@@ -116,13 +117,6 @@ def component_labels(g: Graph) -> np.ndarray:
     ones = np.ones(topology.num_edges, np.int8)
     rows = sparse.csr_array((ones, topology.indices, topology.indptr), shape=(g.num_nodes, g.num_nodes))
     return connected_components(rows, directed=True, connection="weak")[1]
-
-
-def same_as_before(topology: Topology) -> np.ndarray:
-    """Boolean [num_edges], canonical order: whether the edge before has the same sender and receiver."""
-    same = np.zeros(topology.num_edges, bool)
-    same[1:] = (topology.senders[1:] == topology.senders[:-1]) & (topology.receivers[1:] == topology.receivers[:-1])
-    return same
 
 
 def field_text(value: Any) -> str:

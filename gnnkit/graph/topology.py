@@ -1,7 +1,8 @@
 """Topology: who sends to whom, without features. Knows kernels and errors; nothing above floor 2.
 
-The edges are stored once, in the canonical order (by receiver, then by sender; parallel edges in the
-caller's order), and never change. Everything derived from them is computed on first use and kept.
+The edges are stored once, in the canonical order (by receiver, then by sender; parallel edges by their fields
+where the door had some, else in the caller's order), and never change. Everything derived from them is computed on
+first use and kept.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_en
 from gnnkit.kernels.elementwise import tanh_adjoint as tanh_adjoint
 from gnnkit.kernels.exactness import exact_sums as exact_sums
 from gnnkit.kernels.exactness import sums_are_exact as sums_are_exact
+from gnnkit.kernels.invariance import batch_invariant as batch_invariant
+from gnnkit.kernels.invariance import is_batch_invariant as is_batch_invariant
 from gnnkit.kernels.memory import keep_freed_memory as keep_freed_memory
 from gnnkit.kernels.neighbours import edge_dot as edge_dot
 from gnnkit.kernels.neighbours import gather as gather
@@ -43,6 +45,7 @@ from gnnkit.kernels.parallel import parallel_rows as parallel_rows
 from gnnkit.kernels.parallel import run_chunks as run_chunks
 from gnnkit.kernels.parallel import set_num_threads as set_num_threads
 from gnnkit.kernels.prerounded import axis_sum as axis_sum
+from gnnkit.kernels.products import contract_rows as contract_rows
 from gnnkit.kernels.products import matmul as matmul
 from gnnkit.kernels.products import rows_times as rows_times
 from gnnkit.kernels.products import single_threaded_blas as single_threaded_blas

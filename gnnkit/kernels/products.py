@@ -1,7 +1,8 @@
 """Dense matrix products with the same bits for every number of threads, ours and BLAS's. Imports only floor 0.
 
-BLAS is the right tool for dense products, but how it cuts a product among its threads can change the last bits, and its
-threads wait for each other by spinning, which ruins a busy machine. So large products are cut here, into pieces that
+There are two kinds. A product of rows gives each row of its result alone (see row_products). A sum over rows, such as
+the gradient of a weight, is left to BLAS. But how BLAS cuts a product among its threads can change the last bits, and
+its threads wait for each other by spinning, which ruins a busy machine. So large ones are cut here, into pieces that
 depend on the shapes alone; each piece is one single-threaded BLAS call, and our own pool shares them out.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -21,9 +23,11 @@ from gnnkit.kernels import prerounded_products
 from gnnkit.kernels.arrays import FAST_FLOATS, empty
 from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import run_chunks
+from gnnkit.kernels.row_products import row_product, row_products
 
-# Multiplications from which BLAS may use several threads (OpenBLAS: 2**18): smaller products are left to it whole.
-LARGE = 1 << 17
+# Multiplications from which BLAS may use several threads (OpenBLAS: 9216 if the result is a vector): smaller products
+# are left to it whole.
+SMALL = 1 << 13
 # Multiplications of a piece: some 0.7 ms, long beside waking a thread. A large product has at least 8 pieces if that
 # leaves each 256 rows: BLAS packs the other factor anew for every piece, which shorter pieces would not pay back.
 PIECE = 1 << 25
@@ -93,12 +97,12 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """``np.matmul``; large products of two matrices have the same bits for every number of threads.
+    """``np.matmul`` whose rows are alone: each row of the result has the same bits whatever other rows there are.
 
     Parameters
     ----------
     a, b : array
-        Any shapes that ``np.matmul`` takes. Cut are matrices [rows, inner] and [inner, columns] of one float dtype.
+        Any shapes that ``np.matmul`` takes.
 
     Returns
     -------
@@ -106,10 +110,9 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
     Notes
     -----
-    A product with many rows is cut by rows, which changes no sum. One whose inner axis is much longer than its rows
-    (the gradient of a weight: features transposed times adjoints) is cut along that axis if the result is small, and
-    the partial products are added in order: sums are then rounded differently from one BLAS call, and a little
-    better. With a large result it is cut by columns or rows.
+    So a graph gives the same bits alone and in a batch, at any place of it, and for any number of threads. That holds
+    for arrays of one dtype, float32 or float64, whose leading axes agree (or one of which has none); others are left to
+    ``np.matmul``. A sum over all rows, such as the gradient of a weight, is :func:`contract_rows`.
 
     Examples
     --------
@@ -124,14 +127,14 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    """``rows @ matrix`` with a matrix that all rows share, in the usual order also where sums are exact.
+    """The usual :func:`matmul` also where sums are exact: for sums over channels, which have an order of their own.
 
-    The sum runs over the channels, whose order is that of the matrix and no other; relabelling nodes moves the rows.
+    Relabelling the nodes moves the rows of the result and nothing else, as each row is alone.
 
     Parameters
     ----------
-    rows : [..., inner]
-    matrix : [inner, columns]
+    rows, matrix : array
+        As :func:`matmul` takes them.
 
     Examples
     --------
@@ -144,20 +147,64 @@ def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def _matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    if not (type(a) is type(b) is np.ndarray and a.ndim == b.ndim == 2 and a.dtype == b.dtype):
+    if not (type(a) is type(b) is np.ndarray and a.dtype == b.dtype and a.dtype in FAST_FLOATS):
         return np.matmul(a, b)
-    (rows, inner), columns = a.shape, b.shape[1]
+    if not (a.size and b.size) or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        return np.matmul(a, b)
+    if a.ndim == b.ndim == 2:
+        return row_product(a, b)
+    if a.ndim == 1:
+        return np.matmul(a, b) if b.ndim != 2 else row_product(a[None], b)[0]
+    if b.ndim <= 2:
+        columns = b if b.ndim == 2 else b[:, None]
+        return row_product(a.reshape(-1, a.shape[-1]), columns).reshape(*a.shape[:-1], *b.shape[1:])
+    if a.shape[:-2] == b.shape[:-2]:
+        count = math.prod(a.shape[:-2])
+        out = row_products(a.reshape(count, *a.shape[-2:]), b.reshape(count, *b.shape[-2:]))
+        return out.reshape(*a.shape[:-1], b.shape[-1])
+    return np.matmul(a, b)
+
+
+def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """``a.T @ b``, a sum over all rows, with the same bits for every number of threads.
+
+    Parameters
+    ----------
+    a : array [rows, first]
+    b : array [rows, second]
+        Of one dtype; float32 and float64 are cut.
+
+    Returns
+    -------
+    array [first, second]
+
+    Notes
+    -----
+    The gradient of a weight: features transposed times adjoints. Many rows are cut into ranges that depend on the
+    shapes alone if the result is small, and the partial products are added in order: sums are then rounded differently
+    from one BLAS call, and a little better. With a large result it is cut by columns or rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.contract_rows(np.array([[1.0], [2.0]]), np.array([[3.0, 1.0], [4.0, 1.0]]))
+    array([[11.,  3.]])
+    """
+    if sums_are_exact() and np.result_type(a, b).kind == "f":
+        return prerounded_products.matmul(a.T, b)
+    (inner, rows), columns = a.shape, b.shape[1]
     work = rows * inner * columns
-    if work < LARGE or inner != len(b) or a.dtype not in FAST_FLOATS:
-        return np.matmul(a, b)
+    if work < SMALL or inner != len(b) or a.dtype != b.dtype or a.dtype not in FAST_FLOATS:
+        return np.matmul(a.T, b)
     with single_threaded_blas():
         if work < WHOLE:
-            return np.matmul(a, b)
+            return np.matmul(a.T, b)
         if inner > 4 * rows and rows * columns <= PARTIAL:
-            return _cut_inner(a, b, _step(rows * columns, inner))
+            return _cut_inner(a.T, b, _step(rows * columns, inner))
         if inner > 4 * rows and columns > rows:
-            return _cut_columns(a, b, _step(inner * rows, columns))
-        return _cut_rows(a, b, _step(inner * columns, rows))
+            return _cut_columns(a.T, b, _step(inner * rows, columns))
+        return _cut_rows(a.T, b, _step(inner * columns, rows))
 
 
 def _step(work: int, length: int) -> int:

@@ -136,6 +136,7 @@ for left, right in (
     ((3,), (4, 3, 2)),
 ):
     case(np.matmul, np.matmul, normal(*left), normal(*right))
+case(linalg.contract_rows, linalg.contract_rows, normal(3, 2), normal(3, 4))
 case(linalg.contract, lambda a, b: np.einsum("ij,jk->ik", a, b), normal(2, 3), normal(3, 4))
 case(linalg.contract, lambda a, b: np.einsum("nhc,hc->nh", a, b), normal(2, 3, 4), normal(3, 4))
 case(linalg.contract, lambda a: np.einsum("ij->j", a), normal(2, 3))

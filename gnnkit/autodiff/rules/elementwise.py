@@ -88,7 +88,7 @@ defvjp(
 )
 defvjp(np.sinh, lambda g, y, x: g * np.cosh(x), keep="0")
 defvjp(np.cosh, lambda g, y, x: g * np.sinh(x), keep="0")
-defvjp(np.tanh, lambda g, y, x: g * (1 - y * y), keep="y")
+defvjp(np.tanh, lambda g, y, x: g * ((1 - y) * (1 + y)), keep="y")
 defvjp(np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1), keep="0")
 defvjp(np.arccosh, lambda g, y, x: g / np.sqrt(x * x - 1), keep="0")
 defvjp(np.arctanh, lambda g, y, x: g / (1 - x * x), keep="0")

@@ -13,10 +13,11 @@ from gnnkit.autodiff.protocols import array_like
 from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.autodiff.tensors import as_array
 from gnnkit.errors import InvalidArgumentError
+from gnnkit.kernels import contract_rows as array_contract_rows
 from gnnkit.kernels import matmul as array_matmul
 
 # --- products ---------------------------------------------------------------------------------------------------
-op_of(np.matmul).forward = array_matmul  # large products of arrays: the same bits for every number of threads
+op_of(np.matmul).forward = array_matmul  # every row alone: the same bits in a batch, for every number of threads
 
 
 def _product(a: Any, b: Any) -> Any:
@@ -36,29 +37,39 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
         return g * a if a.ndim == 1 else _product(np.swapaxes(a, -1, -2), g[..., None])[..., 0]
     if a.ndim == 1:
         return a[:, None] * g[..., None, :]
+    if b.ndim == 2:  # a sum over all rows, however many axes they have
+        if a.ndim > 2:
+            a, g = np.reshape(a, (-1, a.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        return _rows_contracted(a, g)
     return _product(np.swapaxes(a, -1, -2), g)
 
 
+def _rows_contracted(a: Any, b: Any) -> Any:
+    return array_contract_rows(a, b) if type(a) is type(b) is np.ndarray else contract_rows(a, b)
+
+
+@primitive
+def contract_rows(a: Any, b: Any) -> Any:
+    """``a.T @ b``: the derivative of a product of rows by its right factor."""
+    return array_contract_rows(a, b)
+
+
 defvjp(np.matmul, _matmul_left, _matmul_right, keep="01")
+defvjp(
+    contract_rows,
+    lambda g, y, a, b: _product(b, np.swapaxes(g, -1, -2)),
+    lambda g, y, a, b: _product(a, g),
+    keep="01",
+)
 
 
 @primitive
 def rows_times(rows: Any, matrix: Any) -> Any:
     """``rows @ matrix`` where no axis of the matrix counts nodes: summed in its order, also where sums are exact."""
-    flat = K.rows_times(rows.reshape(-1, rows.shape[-1]), matrix)
-    return flat.reshape(*rows.shape[:-1], matrix.shape[1])
+    return K.rows_times(rows, matrix)
 
 
-def _rows_times_left(g: Any, y: Any, rows: Any, matrix: Any) -> Any:
-    return rows_times(g, np.swapaxes(matrix, 0, 1))
-
-
-def _rows_times_right(g: Any, y: Any, rows: Any, matrix: Any) -> Any:
-    g, rows = (np.reshape(a, (-1, a.shape[-1])) for a in (g, rows))
-    return _product(np.swapaxes(rows, 0, 1), g)
-
-
-defvjp(rows_times, _rows_times_left, _rows_times_right, keep="01")
+defvjp(rows_times, lambda g, y, rows, matrix: rows_times(g, np.swapaxes(matrix, 0, 1)), _matmul_right, keep="01")
 rows_times.op.name = "matmul"  # type: ignore[attr-defined]
 
 

@@ -14,7 +14,7 @@ from gnnkit.errors import DTypeError, InvalidArgumentError, unknown_name
 from gnnkit.graph.fields import is_tensor, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import Origin
-from gnnkit.graph.report import same_as_before
+from gnnkit.graph.parallel import same_as_before
 from gnnkit.graph.topology import Topology
 from gnnkit.graph.transforms.rebuild import with_topology
 
@@ -57,9 +57,14 @@ def coalesce(g: Graph, *, reduce: Reduce = "sum") -> Graph:
     starts = np.flatnonzero(~repeated)
     runs = np.append(starts, old.num_edges)
     indptr = np.searchsorted(starts, old.indptr).astype(np.int64)
-    first = old.edge_order[starts]
+    first = np.minimum.reduceat(old.edge_order, starts)  # by the caller's order, in which parallel edges need not stand
     topology = Topology.trusted(indptr, old.indices[starts], old.num_senders, seats(first, old.num_edges))
-    fields = {name: reduce_runs(value, runs, reducer_of(reduce, name), name) for name, value in g.edges.items()}
+    fields = {
+        name: take_rows(value, old.caller_order[first])
+        if reducer_of(reduce, name) == "first"
+        else reduce_runs(value, runs, reducer_of(reduce, name), name)
+        for name, value in g.edges.items()
+    }
     origin: Any = g.origin
     if isinstance(origin, Origin) and origin.partner is not None:
         partner = topology.edge_order[partners(topology)][topology.caller_order]
@@ -125,9 +130,7 @@ def reducer_of(reduce: Reduce, field: str) -> str:
 
 
 def reduce_runs(value: Any, indptr: np.ndarray, reducer: str, name: str) -> Any:
-    """Reduce rows ``indptr[i] <= k < indptr[i + 1]`` of a field to one, for non-empty runs."""
-    if reducer == "first":
-        return take_rows(value, indptr[:-1])
+    """Reduce rows ``indptr[i] <= k < indptr[i + 1]`` of a field to one, for non-empty runs; not for "first"."""
     if is_tensor(value):
         return _reduce_tensor(value, indptr, reducer)
     kind = value.dtype.kind

@@ -12,8 +12,8 @@ from gnnkit.graph.checks import as_index, in_range
 from gnnkit.graph.fields import take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import Origin
+from gnnkit.graph.parallel import canonical_edges
 from gnnkit.graph.report import component_labels
-from gnnkit.graph.topology import Topology
 
 
 def subgraph(g: Graph, nodes: Any) -> Graph:
@@ -54,12 +54,13 @@ def subgraph(g: Graph, nodes: Any) -> Graph:
     inside = (senders >= 0) & (receivers >= 0)
     positions = np.flatnonzero(inside[old.caller_order])
     kept = old.caller_order[positions]
-    topology = Topology.sort(senders[kept], receivers[kept], num_senders=len(index), num_receivers=len(index))
-    source = kept if topology.is_caller_ordered else kept[topology.edge_order]
+    size = {"num_senders": len(index), "num_receivers": len(index)}
+    fields = {name: take_rows(value, kept) for name, value in g.edges.items()}
+    topology, fields = canonical_edges(senders[kept], receivers[kept], fields, **size)
     return Graph.trusted(
         topology,
         {name: take_rows(value, index) for name, value in g.nodes.items()},
-        {name: take_rows(value, source) for name, value in g.edges.items()},
+        fields,
         g.globals,
         node_ptr=_node_ptr(g, index),
         origin=_kept_origin(g, index, positions),

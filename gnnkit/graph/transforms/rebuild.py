@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gnnkit.errors import InvalidFeatureError, UnknownFieldError
-from gnnkit.graph.edges import to_canonical
 from gnnkit.graph.fields import raw
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import BatchOrigin, Origin
+from gnnkit.graph.parallel import canonical_edges
 from gnnkit.graph.topology import Topology
 
 
@@ -24,8 +24,9 @@ def with_edges(
     origin: Origin | BatchOrigin | None,
 ) -> Graph:
     """The nodes and globals of ``g`` with these edges, everything in the caller's order."""
-    topology = Topology.sort(senders, receivers, num_senders=g.num_nodes, num_receivers=g.num_nodes)
-    return with_topology(g, topology, to_canonical(topology, fields), origin=origin)
+    size = {"num_senders": g.num_nodes, "num_receivers": g.num_nodes}
+    topology, canonical = canonical_edges(senders, receivers, fields, **size)
+    return with_topology(g, topology, canonical, origin=origin)
 
 
 def with_topology(

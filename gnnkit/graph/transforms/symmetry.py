@@ -12,6 +12,7 @@ from gnnkit.graph.edges import add_reverses
 from gnnkit.graph.fields import concatenate, first_unequal, raw, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import BatchOrigin, Origin
+from gnnkit.graph.parallel import content_order
 from gnnkit.graph.topology import inverse_permutation
 from gnnkit.graph.transforms.merge import Reduce, check_reduce, partners, reduce_runs, reducer_of, seats
 from gnnkit.graph.transforms.rebuild import with_edges, with_topology
@@ -93,11 +94,14 @@ def _merge_both(g: Graph, reduce: Reduce) -> Graph:
     begins[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
     starts = np.flatnonzero(begins)
     runs = np.append(starts, len(order))
+    first = order[starts]  # merged edges stand where the first of their parts stood
+    summed = content_order(~begins, fields, source[order])  # sums have the same bits for any order of the edges
     fields = {
-        name: reduce_runs(take_rows(value, source[order]), runs, reducer_of(reduce, name), name)
+        name: take_rows(value, source[first])
+        if reducer_of(reduce, name) == "first"
+        else reduce_runs(take_rows(value, summed), runs, reducer_of(reduce, name), name)
         for name, value in fields.items()
     }
-    first = order[starts]  # merged edges stand where the first of their parts stood
     seat = inverse_permutation(seats(first, len(order)))
     fields = {name: take_rows(value, seat) for name, value in fields.items()}
     s, r, fields, partner = add_reverses(s[first[seat]], r[first[seat]], fields)

@@ -9,8 +9,8 @@ import numpy as np
 
 from gnnkit.errors import DTypeError, InvalidArgumentError
 from gnnkit.graph.checks import as_index, check_endpoints, check_lengths
-from gnnkit.graph.edges import to_canonical
 from gnnkit.graph.fields import as_field
+from gnnkit.graph.parallel import canonical_edges
 from gnnkit.graph.topology import Topology
 from gnnkit.graph.typed.checks import as_mapping, checked_counts, checked_ends
 from gnnkit.graph.typed.graph import TypedGraph
@@ -119,5 +119,4 @@ def _sorted(
     names = f"num_nodes[{key[0]!r}]", f"num_nodes[{key[2]!r}]"
     check_endpoints(senders, receivers, num_senders=num_senders, num_receivers=num_receivers, counts=names)
     values = {checked_name(name, "edges"): as_field(one, "edges", name, len(senders)) for name, one in fields.items()}
-    topology = Topology.sort(senders, receivers, num_senders=num_senders, num_receivers=num_receivers)
-    return topology, to_canonical(topology, values)
+    return canonical_edges(senders, receivers, values, num_senders=num_senders, num_receivers=num_receivers)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from gnnkit.errors import InvalidArgumentError, InvalidFeatureError, InvalidGraphError, UnknownFieldError
-from gnnkit.graph.edges import to_canonical
 from gnnkit.graph.fields import FieldMap, concatenate, describe, is_sparse, raw, take_rows
 from gnnkit.graph.graph import Graph
 from gnnkit.graph.origin import Origin
-from gnnkit.graph.topology import Topology, inverse_permutation
+from gnnkit.graph.parallel import canonical_edges
+from gnnkit.graph.topology import inverse_permutation
 from gnnkit.graph.typed.checks import checked_ends
 from gnnkit.graph.typed.graph import TypedGraph
 from gnnkit.graph.typed.keys import RelationKey, as_type, place
@@ -72,8 +72,8 @@ def to_homogeneous(
     s, r = (np.concatenate([np.zeros(0, np.int64), *ends]) for ends in (senders, receivers))
     if place_of is not None:
         s, r = place_of[s], place_of[r]
-    topology = Topology.sort(s, r, num_senders=sum(counts), num_receivers=sum(counts))
-    canonical = to_canonical(topology, {EDGE_TYPE: kinds, **values})
+    size = {"num_senders": sum(counts), "num_receivers": sum(counts)}
+    topology, canonical = canonical_edges(s, r, {EDGE_TYPE: kinds, **values}, **size)
     return Graph.trusted(topology, nodes, canonical, g.globals, node_ptr=node_ptr, origin=_origin(g))
 
 
@@ -193,9 +193,9 @@ def from_homogeneous(
         mine = np.flatnonzero(edge_kinds == number)
         s, r = senders[mine], receivers[mine]
         _check_ends(key, mine, kinds[s], kinds[r], names, s, r)
-        topology = Topology.sort(local[s], local[r], num_senders=counts[key[0]], num_receivers=counts[key[2]])
-        topologies[key] = topology
-        edges[key] = to_canonical(topology, {name: take_rows(value, mine) for name, value in fields.items()})
+        size = {"num_senders": counts[key[0]], "num_receivers": counts[key[2]]}
+        own = {name: take_rows(value, mine) for name, value in fields.items()}
+        topologies[key], edges[key] = canonical_edges(local[s], local[r], own, **size)
     others = {name: value for name, value in graph.nodes.items() if name != node_type}
     pointers = None
     if graph.num_graphs != 1:

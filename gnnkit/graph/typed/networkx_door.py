@@ -13,9 +13,10 @@ from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import SparseMatrix
 from gnnkit.errors import InvalidFeatureError, unknown_name
-from gnnkit.graph.edges import add_reverses, to_canonical
+from gnnkit.graph.edges import add_reverses
 from gnnkit.graph.networkx_door import edge_lists, read_graph_attributes, read_rows, require_networkx_graph
 from gnnkit.graph.origin import Column
+from gnnkit.graph.parallel import canonical_edges
 from gnnkit.graph.topology import Topology
 from gnnkit.graph.typed.checks import as_mapping
 from gnnkit.graph.typed.graph import TypedGraph
@@ -131,8 +132,7 @@ def from_networkx_typed(
         with within(key):
             values, edge_columns[key] = read.fields((edge_attrs or {}).get(key), dtype, specs)
         size = {"num_senders": counts[key[0]], "num_receivers": counts[key[2]]}
-        topologies[key] = Topology.sort(local[senders], local[receivers], **size)
-        fields[key] = to_canonical(topologies[key], values)
+        topologies[key], fields[key] = canonical_edges(local[senders], local[receivers], values, **size)
     globals, global_columns, extra = read_graph_attributes(G.graph, graph_attrs, dtype)
     origin = TypedOrigin(
         node_names={name: tuple(names[i] for i in mine) for name, mine in positions.items()},

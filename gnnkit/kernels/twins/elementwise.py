@@ -103,4 +103,4 @@ def relu_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
 
 def tanh_adjoint(g: ArrayLike, y: ArrayLike) -> NDArray[Any]:
     g, y = np.asarray(g), np.asarray(y)
-    return g * (1 - y * y)
+    return g * ((1 - y) * (1 + y))

@@ -1,4 +1,5 @@
-"""Convolution and its weight gradient in plain numpy: the specification of kernels/stencil_sums.py. Imports only numpy.
+"""Convolution and its weight gradient in plain numpy: the specification of kernels/stencil_sums.py. Imports numpy and
+the product of rows.
 
 One matrix product per part, repetition, slot and group: slow, and plainly right.
 """
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from gnnkit.kernels.twins.products import row_product
 
 
 def edges(parts: Sequence[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any], int]]:
@@ -31,7 +34,7 @@ def stencil_sum(
     for senders, receivers, k in edges(parts):
         for g in range(groups):
             f = slice(g * columns, (g + 1) * columns)
-            out[receivers, f] += x[senders, g * inner : (g + 1) * inner] @ weight[k, :, f]
+            out[receivers, f] += row_product(x[senders, g * inner : (g + 1) * inner], weight[k, :, f])
     return out
 
 

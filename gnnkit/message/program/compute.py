@@ -84,20 +84,15 @@ def _matmul(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:
     (a, b), (a_symbol, b_symbol) = values, y.args
     if b_symbol.level == "const" and b_symbol.ndim == 2 and y.level != "const":
         flat = np.ascontiguousarray(a).reshape(math.prod(a.shape[:-1]), a.shape[-1])
-        product = (
-            np.matmul(flat, b)
-            if y.level == "edge" and not K.sums_are_exact()
-            else K.matmul(flat, np.ascontiguousarray(b))
-        )
-        return product.reshape(rows, *y.shape)
+        return K.rows_times(flat, b).reshape(rows, *y.shape)
     ndim = max(a_symbol.ndim, b_symbol.ndim)
-    return K.matmul(aligned(a, a_symbol, ndim), aligned(b, b_symbol, ndim))
+    return K.rows_times(aligned(a, a_symbol, ndim), aligned(b, b_symbol, ndim))
 
 
 def outer_sum(a: Array, b: Array) -> Array:
     """``sum of outer(a[..., i, :], b[..., i, :])`` over all axes but the last."""
     a, b = (np.ascontiguousarray(v).reshape(math.prod(v.shape[:-1]), v.shape[-1]) for v in (a, b))
-    return K.matmul(a.T, b)
+    return K.contract_rows(a, b)
 
 
 def _total(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:

@@ -72,7 +72,9 @@ def _generated(sweep: Sweep, *, in_parts: bool = False) -> Kernel | Unfit:
 def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
     """Whether a sweep runs as a kernel: on the numba backend, if there is one and enough work."""
     width = max((x.size for x in (*sweep.leaves, *sweep.inner)), default=1)
-    if setting.count(sweep.level) * width < SMALL or backend.current_backend() == "numpy":
+    if backend.current_backend() == "numpy":
+        return False
+    if setting.count(sweep.level) * width < SMALL and not K.is_batch_invariant():
         return False
     return isinstance(kernel_of(sweep), Kernel)
 

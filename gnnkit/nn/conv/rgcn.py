@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, is_tensor, take_rows
 from gnnkit.errors import (
     DTypeError,
@@ -194,6 +195,8 @@ class RGCNConv(Convolution):
     def _bases_first(self, graph: Graph, edges: TypedEdges) -> bool:
         if self.num_bases is None:
             return False
+        if K.is_batch_invariant():  # which of them is quicker depends on the graph, and with it the rounding
+            return self.num_bases < self.num_relations
         inside = self.in_channels or 0
         return self.num_bases * (graph.num_nodes * inside + graph.num_edges) < edges.num_pairs * inside
 

@@ -109,7 +109,9 @@ def outer(x: Any, y: Any, *, edges: TypedEdges, shape: tuple[int, int, int, int]
     for kind, pairs, nodes in edges.parts():
         rows = _rows(x, nodes, blocks, inside)
         for block in range(blocks):
-            out[kind, block] = _product(rows[block].T, y[pairs, block])
+            left, right = rows[block], y[pairs, block]
+            is_sparse = isinstance(left, SparseMatrix)
+            out[kind, block] = as_array(left.T @ right) if is_sparse else K.contract_rows(left, right)
     return out
 
 

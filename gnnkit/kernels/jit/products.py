@@ -1,0 +1,135 @@
+"""Numba loops of the dense product of rows: the right factor packed into panels, then tiles over blocks of rows.
+
+Every result is added up in the order of the inner axis, in stretches of ``STRETCH`` whose sums are added in order: what
+a row gives depends on that row and the right factor alone, neither on the number of rows nor on its place among them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnnkit.kernels import simd, vector_rows
+from gnnkit.kernels.backend import jit
+from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS, product_tile
+
+VECTOR_BYTES = vector_rows.VECTOR_BITS // 8
+# Inner axis of one chain of additions. Longer chains would round more; a panel of it and two vectors fit a
+# second-level cache beside the rows.
+STRETCH = 512
+ROWS = 8 * WIDE_ROWS  # rows of a block: a stretch of them stays in a second-level cache while all columns pass by
+TILE = 2  # vectors of columns in a tile
+# Rows below which columns are read where they stand instead of being packed first
+UNPACKED = 64
+
+wide_tile, narrow_tile = product_tile(WIDE_ROWS, 2), product_tile(WIDE_ROWS, 1)
+few_wide_tile, few_narrow_tile = product_tile(FEW_ROWS, 2), product_tile(FEW_ROWS, 1)
+
+
+@jit
+def pack(start, stop, b, transposed, inner, columns, panels):
+    """Lay out the columns start..stop, whole tiles but for the last: [tile, inner, columns of the tile].
+
+    Zeros stand behind the last column. ``b`` is flat [inner, columns], or [columns, inner] if ``transposed``.
+    """
+    lanes = VECTOR_BYTES // b.itemsize
+    position = 0
+    for begin in range(start, stop, TILE * lanes):
+        count = min(TILE * lanes, stop - begin)
+        width = -(-count // lanes) * lanes
+        panel = panels[position : position + inner * width]
+        position += inner * width
+        if count < width:
+            panel[:] = 0
+        if transposed:
+            for f in range(count):
+                line = b[(begin + f) * inner : (begin + f + 1) * inner]
+                for c in range(inner):
+                    panel[c * width + f] = line[c]
+        else:
+            for c in range(inner):
+                line = b[c * columns + begin : c * columns + begin + count]
+                there = panel[c * width : c * width + count]
+                for f in range(count):
+                    there[f] = line[f]
+
+
+@jit
+def multiply(start, stop, left, right, x, inner, columns, b, panels, first_packed, out):
+    """Rows start..stop, columns left..right of ``out`` [rows, columns] = ``x`` [rows, inner] times b; arrays are flat.
+
+    Columns from ``first_packed`` on are in ``panels``, those before it are read from ``b`` [inner, columns].
+    """
+    lanes = VECTOR_BYTES // x.itemsize
+    for top in range(start, stop, ROWS):
+        bottom = min(top + ROWS, stop)
+        for k in range(0, inner, STRETCH):
+            count = min(STRETCH, inner - k)
+            fresh = int(k == 0)
+            packed = 0
+            for column in range(left, right, TILE * lanes):
+                width = min(TILE * lanes, right - column)
+                wide = width > lanes
+                step = 2 * lanes if wide else lanes
+                source, position = panels, packed + k * step
+                if column < first_packed:
+                    step = columns
+                    source, position = b, k * columns + column
+                else:
+                    packed += inner * step
+                row = top
+                while row < bottom:
+                    last = bottom - row - 1
+                    at, to = row * inner + k, row * columns + column
+                    if last >= FEW_ROWS:
+                        if wide:
+                            wide_tile(x, at, inner, count, last, source, position, step, out, to, columns, width, fresh)
+                        else:
+                            narrow_tile(
+                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
+                            )
+                        row += WIDE_ROWS
+                    else:
+                        if wide:
+                            few_wide_tile(
+                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
+                            )
+                        else:
+                            few_narrow_tile(
+                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
+                            )
+                        row += FEW_ROWS
+
+
+@jit
+def multiply_columns(start, stop, x, b, transposed, out):
+    """All rows of ``out``, columns start..stop (a range of whole tiles): packs what it needs itself.
+
+    ``b`` is [inner, columns], or [columns, inner] if ``transposed``.
+    """
+    rows, inner = x.shape
+    columns = out.shape[1]
+    lanes = VECTOR_BYTES // x.itemsize
+    # what whole tiles read of each line of b is there; the last tile may end inside of a vector
+    first_packed = min(columns // (TILE * lanes) * (TILE * lanes), stop)
+    if transposed or rows >= UNPACKED:
+        first_packed = start
+    panels = np.empty(inner * (-(-max(stop - first_packed, 0) // lanes) * lanes), x.dtype)
+    flat = b.reshape(-1)
+    pack(first_packed, stop, flat, transposed, inner, columns, panels)
+    multiply(0, rows, start, stop, x.reshape(-1), inner, columns, flat, panels, first_packed, out.reshape(-1))
+
+
+@jit
+def multiply_stack(start, stop, x, b, transposed, out):
+    """``out[i] = x[i] @ b[i]`` for start <= i < stop."""
+    for i in range(start, stop):
+        multiply_columns(0, out.shape[2], x[i], b[i], transposed, out[i])
+
+
+@jit
+def dots(start, stop, x, b, out):
+    """Rows start..stop of ``out`` [rows, columns], few columns: dot products of the rows of x and of b."""
+    inner = x.shape[1]
+    for i in range(start, stop):
+        for j in range(b.shape[0]):
+            out[i, j] = simd.dot(x, i, b, j, 0, inner)
