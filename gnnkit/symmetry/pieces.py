@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnnkit.graph import Graph, Grid, GridTopology, Topology, grid_topology
-from gnnkit.graph.edges import to_canonical
+from gnnkit.graph import Graph, Grid, GridTopology, grid_topology
 from gnnkit.graph.fields import take_rows
+from gnnkit.graph.parallel import canonical_edges
 
 
 def is_image(graph: Graph) -> bool:
@@ -24,10 +24,9 @@ def restricted(graph: Graph, nodes: np.ndarray, edges: np.ndarray, graphs: np.nd
     edges = edges & nodes[senders] & nodes[receivers]
     kept, kept_edges, kept_graphs = np.flatnonzero(nodes), np.flatnonzero(edges), np.flatnonzero(graphs)
     number = np.cumsum(nodes) - 1
-    topology = Topology.sort(
-        number[senders[kept_edges]], number[receivers[kept_edges]], num_senders=len(kept), num_receivers=len(kept)
-    )
     chosen = {name: take_rows(value, kept_edges) for name, value in fields.items()}
+    ends = number[senders[kept_edges]], number[receivers[kept_edges]]
+    topology, chosen = canonical_edges(*ends, chosen, num_senders=len(kept), num_receivers=len(kept))
     ptr = None
     if len(kept_graphs) != 1:
         sizes = np.bincount(graph.node_graph[kept], minlength=graph.num_graphs)[kept_graphs]
@@ -35,7 +34,7 @@ def restricted(graph: Graph, nodes: np.ndarray, edges: np.ndarray, graphs: np.nd
     return Graph.trusted(
         topology,
         {name: take_rows(value, kept) for name, value in graph.nodes.items()},
-        to_canonical(topology, chosen),
+        chosen,
         {name: take_rows(value, kept_graphs) for name, value in graph.globals.items()},
         node_ptr=ptr,
     )

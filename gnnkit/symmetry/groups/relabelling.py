@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gnnkit.graph import Graph, Topology, transforms
-from gnnkit.graph.edges import to_canonical
+from gnnkit.graph import Graph, transforms
 from gnnkit.graph.fields import take_rows
+from gnnkit.graph.parallel import canonical_edges
 from gnnkit.graph.topology import inverse_permutation
 from gnnkit.symmetry.groups.base import Edges, Element, Group, moved_pairs, refuse
 
@@ -27,7 +27,8 @@ class Relabelling(Element):
     def _relabelled(self, graph: Graph) -> Graph:
         senders, receivers, fields = graph.to_edges()
         n = graph.num_nodes
-        topology = Topology.sort(self.target[senders], self.target[receivers], num_senders=n, num_receivers=n)
+        ends = self.target[senders], self.target[receivers]
+        topology, fields = canonical_edges(*ends, fields, num_senders=n, num_receivers=n)
         ptr = None
         if graph.num_graphs != 1:
             sizes = np.diff(graph.node_ptr)[self.graph_source]
@@ -35,7 +36,7 @@ class Relabelling(Element):
         return Graph.trusted(
             topology,
             {name: take_rows(value, self.source) for name, value in graph.nodes.items()},
-            to_canonical(topology, fields),
+            fields,
             {name: take_rows(value, self.graph_source) for name, value in graph.globals.items()},
             node_ptr=ptr,
         )
@@ -116,10 +117,11 @@ class Reordering(Element):
         senders, receivers, fields = graph.to_edges()
         self._given = senders, receivers
         n = graph.num_nodes
-        topology = Topology.sort(senders[self.source], receivers[self.source], num_senders=n, num_receivers=n)
         moved = {name: take_rows(value, self.source) for name, value in fields.items()}
+        ends = senders[self.source], receivers[self.source]
+        topology, moved = canonical_edges(*ends, moved, num_senders=n, num_receivers=n)
         ptr = None if graph.num_graphs == 1 else graph.node_ptr
-        right = Graph.trusted(topology, graph.nodes, to_canonical(topology, moved), graph.globals, node_ptr=ptr)
+        right = Graph.trusted(topology, graph.nodes, moved, graph.globals, node_ptr=ptr)
         super().__init__([graph], right)
 
     def _source_in(self, frame: Graph) -> np.ndarray | None:
