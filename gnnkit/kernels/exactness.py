@@ -48,7 +48,7 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
 
     What holds: sums, means, variances, norms of axes, products of matrices, einsum, everything over the edges of a
     receiver or the nodes of a graph, in every order, on both backends, for any number of threads; gradients of any
-    order. ``x @ parameter`` adds over channels, which have an order of their own, in the usual way. What does not hold:
+    order. ``x @ parameter`` adds over channels in their own order, each row by itself. What does not hold:
     dropout draws by position, so use ``model.eval()`` or no dropout; ``np.cumsum``, the gradient of ``np.prod`` and
     linear solvers keep the order they are given; convolutions on grids add the pixels of a window in the order of the
     stencil (their weight gradients do not depend on the order of the pixels).

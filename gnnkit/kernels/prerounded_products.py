@@ -3,7 +3,8 @@
 Every term ``a[i, k] * b[k, j]`` is rounded to multiples of one power of two, as in kernels/prerounded.py; the size of
 the largest term is bounded by the largest numbers of row i and of column j. BLAS could multiply slices of the factors
 (Ozaki, Ogita, Oishi and Rump, Numerical Algorithms 2012), but needs three products for float32 and passes over
-memory to make the slices: that took two to four times as long. Imports only floor 0.
+memory to make the slices: that took two to four times as long. Where the inner axis has an order of its own, rows are
+summed in it (:func:`rows_times`). Imports only floor 0.
 """
 
 from __future__ import annotations
@@ -62,6 +63,21 @@ def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
     for i, j in np.argwhere(~(row_usual[:, None] & column_usual)):
         with np.errstate(all="ignore"):
             out[i, j] = rounding.sorted_sum(a[:, i].astype(np.float64) * b[:, j].astype(np.float64))
+
+
+def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """``rows @ matrix`` of matrices, each row summed alone, in the order of the channels.
+
+    BLAS may round a row differently by its position, by the number of rows and by their layout in memory.
+    """
+    dtype = np.result_type(rows, matrix)
+    out = np.zeros((len(rows), matrix.shape[1]), dtype)
+    if out.size and len(matrix):
+        usual = dtype in FAST_FLOATS and backend.current_backend() != "numpy"
+        loop = backend.loops("prerounded_products").in_order if usual else twins.in_order
+        args = (read_only(rows, dtype), read_only(matrix, dtype), folds_of(dtype), out)
+        parallel_rows(loop, len(out), args, width=matrix.size)
+    return out
 
 
 def stencil_outer(

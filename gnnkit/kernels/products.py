@@ -124,13 +124,14 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    """``rows @ matrix`` with a matrix that all rows share, in the usual order also where sums are exact.
+    """``rows @ matrix`` with a matrix that all rows share; where sums are exact, every row has its bits anywhere.
 
     The sum runs over the channels, whose order is that of the matrix and no other; relabelling nodes moves the rows.
+    So nothing is rounded beforehand, but BLAS, which may round a row differently by its position, does not do it.
 
     Parameters
     ----------
-    rows : [..., inner]
+    rows : [num_rows, inner]
     matrix : [inner, columns]
 
     Examples
@@ -140,6 +141,9 @@ def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     >>> K.rows_times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
+    fits = rows.ndim == matrix.ndim == 2 and rows.shape[1] == len(matrix)
+    if fits and sums_are_exact() and np.result_type(rows, matrix).kind == "f":
+        return prerounded_products.rows_times(rows, matrix)
     return _matmul(rows, matrix)
 
 

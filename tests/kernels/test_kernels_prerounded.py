@@ -184,6 +184,25 @@ def test_products_take_all_shapes_of_numpy(backend, left, right, rng):
         K.matmul(np.ones((2, 3)), np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(31, 16, 1), (17, 33, 2), (31, 64, 7), (40, 64, 64), (203, 16, 1), (3, 600, 8)])
+def test_a_row_times_a_matrix_has_its_bits_at_every_place(shape, dtype, rng):
+    rows, inner, columns = shape
+    x, matrix = rng.normal(size=(rows, inner)).astype(dtype), rng.normal(size=(inner, columns)).astype(dtype)
+    order = rng.permutation(rows)
+    with gk.exact_sums():
+        found = K.rows_times(x, matrix)
+        assert_same_bits(K.rows_times(x[order], matrix), found[order])
+        assert_same_bits(K.rows_times(np.asfortranarray(x), np.asfortranarray(matrix)), found)
+        for i in (0, rows // 2, rows - 1):  # BLAS has other loops for a row alone
+            assert_same_bits(K.rows_times(x[i : i + 1], matrix)[0], found[i])
+        with K.use_backend("numpy"):
+            assert_same_bits(K.rows_times(x, matrix), found)
+        assert K.rows_times(x[:0], matrix).shape == (0, columns)
+        assert not K.rows_times(x[:, :0], matrix[:0]).any()
+    np.testing.assert_allclose(found, x @ matrix, rtol=1e-3 if dtype == "float32" else 1e-11, atol=1e-5)
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (2, 1), ()])
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_sums_along_axes_have_the_shapes_of_numpy(axis, keepdims, rng):

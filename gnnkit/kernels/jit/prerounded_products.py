@@ -70,3 +70,38 @@ def products(start, stop, a, b, row_power, column_power, factor, shrink, folds, 
     for i in range(start, stop):
         for j in range(columns):
             out[i, j] = totals[i - start, j] + (rests[i - start, j] if folds == 2 else 0.0)
+
+
+@partial(jit, contract=False)
+def in_order(start, stop, a, b, folds, out):
+    """Rows start..stop of ``out`` [M, N] = ``a`` [M, K] @ ``b`` [K, N], float64 sums of every row in the order of k."""
+    lanes = wide.lanes()
+    inner, columns = b.shape
+    totals = np.zeros((stop - start, columns))
+    for first in range(0, inner, PIECE):
+        last = min(inner, first + PIECE)
+        for i in range(start, stop, 4):
+            i1, i2, i3 = min(i + 1, stop - 1), min(i + 2, stop - 1), min(i + 3, stop - 1)
+            for c in range(0, columns, lanes):
+                n = min(lanes, columns - c)
+                t0, t1 = wide.load(totals, i - start, c, n), wide.load(totals, i1 - start, c, n)
+                t2, t3 = wide.load(totals, i2 - start, c, n), wide.load(totals, i3 - start, c, n)
+                if folds == 1:  # products of float32 are exact: whether they fuse with the addition does not show
+                    for k in range(first, last):
+                        y = wide.load(b, k, c, n)
+                        t0, t1 = t0 + wide.splat(a, i, k) * y, t1 + wide.splat(a, i1, k) * y
+                        t2, t3 = t2 + wide.splat(a, i2, k) * y, t3 + wide.splat(a, i3, k) * y
+                else:
+                    for k in range(first, last):
+                        y = wide.load(b, k, c, n)
+                        t0 = t0 + wide.product(wide.splat(a, i, k), y)
+                        t1 = t1 + wide.product(wide.splat(a, i1, k), y)
+                        t2 = t2 + wide.product(wide.splat(a, i2, k), y)
+                        t3 = t3 + wide.product(wide.splat(a, i3, k), y)
+                wide.store(totals, i - start, c, n, t0)
+                wide.store(totals, i1 - start, c, n, t1)
+                wide.store(totals, i2 - start, c, n, t2)
+                wide.store(totals, i3 - start, c, n, t3)
+    for i in range(start, stop):
+        for j in range(columns):
+            out[i, j] = totals[i - start, j]

@@ -33,3 +33,13 @@ def products(
             if folds == 2:
                 total = total + rounding.rounded(terms - first, centre * shrink).sum(axis=0)
             out[i] = total
+
+
+def in_order(start: int, stop: int, a: NDArray[Any], b: NDArray[Any], folds: int, out: NDArray[Any]) -> None:
+    """Rows start..stop of ``out`` [M, N] = ``a`` [M, K] @ ``b`` [K, N], float64 sums of every row in the order of k."""
+    left, right = np.ascontiguousarray(a[start:stop].T, np.float64), b.astype(np.float64)
+    total = np.zeros((stop - start, b.shape[1]))
+    with np.errstate(all="ignore"):
+        for k in range(len(right)):
+            total += left[k][:, None] * right[k]
+        out[start:stop] = total
