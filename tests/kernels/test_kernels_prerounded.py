@@ -162,10 +162,37 @@ def test_products(data):
             assert_same_bits(prerounded_products.matmul(a[:1], b), found[:1])
         wide = a.astype("float64") @ b.astype("float64")
         bound = 4 * np.finfo(dtype).eps * (np.abs(a).astype("float64") @ np.abs(b).astype("float64"))
-        bound = bound + inner * 2.0**-44 * np.outer(np.abs(a).max(1, initial=0), np.abs(b).max(0, initial=0))
     finite = np.isfinite(wide)
     np.testing.assert_array_equal(np.isfinite(found), finite)
     assert (np.abs(found[finite] - wide[finite]) <= bound[finite]).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_very_different_sizes_along_the_inner_axis(backend, dtype, rng):
+    sizes = 10.0 ** np.linspace(
+        -18, 18, 400
+    )  # large numbers meet small ones: no term is near the product of the largest
+    a = (rng.normal(size=(5, 400)) * sizes).astype(dtype)
+    b = (rng.normal(size=(400, 6)) / sizes[:, None]).astype(dtype)
+    with K.use_backend(backend), gk.exact_sums():
+        found = K.matmul(a, b)
+    terms = a.astype("float64")[:, :, None] * b.astype("float64")
+    wanted = np.array([[math.fsum(terms[i, :, j]) for j in range(6)] for i in range(5)])
+    np.testing.assert_allclose(found, wanted, rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_terms_that_are_not_finite_and_sizes_beyond_roundings(backend):
+    rows = np.array([[np.inf, -1e308, -1e308], [np.inf, -np.inf, 1], [1e308, 1e308, -np.inf], [np.nan, 1, 2]])
+    extreme = np.array([[1e-300, 3e-300, -1e-300], [5e-324, 5e-324, 1e-323], [1e300, 1e300, -3e300]])
+    with K.use_backend(backend), gk.exact_sums():
+        for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+            for values in (rows[:, order], extreme[:, order]):
+                wanted = [np.inf, np.nan, -np.inf, np.nan] if values.shape == (4, 3) else [3e-300, 2e-323, -1e300]
+                np.testing.assert_allclose(K.matmul(values, np.ones((3, 2)))[:, 1], wanted)
+                np.testing.assert_allclose(K.axis_sum(values, 1), wanted)
+                np.testing.assert_allclose(K.segment_sum(values.reshape(-1), 3 * np.arange(len(values) + 1)), wanted)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -212,6 +239,18 @@ def test_sums_along_axes_have_the_shapes_of_numpy(axis, keepdims, rng):
     np.testing.assert_allclose(found, values.sum(axis=axis, keepdims=keepdims), rtol=1e-6, atol=1e-6)
     assert K.axis_sum(np.zeros((0, 3)), 0).tolist() == [0, 0, 0]
     assert K.axis_sum(np.float64(3.0)) == 3.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_mean_of_ones_is_one_and_no_float32_number_has_a_spread(dtype):
+    with gk.exact_sums():
+        for n in (3, 49, 1000, 70_000):  # the sum of the last does not fit float16, nor is 1 / 49 a number
+            assert gk.tensor(np.ones(n, dtype)).mean().item() == 1.0
+            if dtype != "float64":
+                number = np.asarray(0.1, dtype)
+                assert gk.tensor(np.full(n, number)).mean().numpy() == number
+                assert np.std(gk.tensor(np.full(n, number))).item() == 0.0
+        assert np.isnan(gk.tensor(np.ones((0,), dtype)).mean().item())
 
 
 def test_large_sums_run_in_blocks(rng):
