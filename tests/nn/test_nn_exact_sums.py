@@ -251,6 +251,52 @@ def test_the_usual_mode_would_fail_this_test(rng):
     assert any(differ)
 
 
+def either_way(compute, *rows, tries=6):
+    """Assert that ``compute`` gives the same bits for its arrays with their rows in any order."""
+    rng = np.random.default_rng(1)
+    with gk.exact_sums():
+        first = np.asarray(compute(*rows))
+        for _ in range(tries):
+            order = rng.permutation(len(rows[0]))
+            assert_same_bits(np.asarray(compute(*(a[order] for a in rows))), first)
+
+
+def test_sums_of_plain_arrays_beside_the_network(rng):
+    """Weights of classes, of averages, metrics, scalings: no Tensor is needed for an order to show."""
+    x = rng.normal(size=(101, 3)) * 10.0 ** rng.integers(-2, 3, (101, 1))
+    y, numbers = rng.integers(0, 3, 101), rng.normal(size=(2, 101))
+    classes = np.array([0.1, 0.7, 1.3])
+    either_way(lambda x, y: gk.nn.cross_entropy(x, y, weight=classes, label_smoothing=0.1).numpy(), x, y)
+    either_way(lambda x, y: gk.nn.cross_entropy(x, y, weight=classes).numpy(), x, y)
+    either_way(lambda x, w: np.average(gk.tensor(x), 0, weights=w).numpy(), x, np.abs(x[:, 0]))
+    either_way(lambda x: np.prod(gk.tensor(x), 0).numpy(), x)
+    either_way(lambda x: np.prod(gk.tensor(x), (0, 1), keepdims=True).numpy(), x)
+    for metric in (gk.learn.rmse, gk.learn.mae, gk.learn.r2):
+        either_way(metric, *numbers)
+
+
+def test_walks_and_label_propagation_with_weights(rng):
+    senders, receivers = rng.integers(0, 40, (2, 300))
+    weights = rng.random(300) * 10.0 ** rng.integers(-3, 3, 300)
+    order, shuffle = rng.permutation(40), rng.permutation(300)
+    known, labels = rng.choice(40, 10, replace=False), rng.integers(0, 3, 10)
+    found = []
+    for place, turn in ((np.arange(40), np.arange(300)), (order, shuffle)):
+        graph = gk.from_edges(
+            place[senders][turn], place[receivers][turn], num_nodes=40, edges={"w": weights[turn]}
+        )  # fmt: skip
+        with gk.exact_sums():
+            walks = gk.transforms.random_walk_encoding(graph, 5, weight="w").nodes["random_walk"]
+            spread = [
+                gk.learn.LabelPropagation(graph, method=method, edge_weight="w", max_iter=20)
+                .fit(place[known], labels).label_distributions_
+                for method in ("spreading", "propagation")
+            ]  # fmt: skip
+        found.append([a[place] for a in (walks, *spread)])
+    for a, b in zip(*found, strict=True):
+        assert_same_bits(a, b)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_threads_change_no_bit(threads):
     before = K.get_num_threads()
