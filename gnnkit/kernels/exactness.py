@@ -50,7 +50,10 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
     receiver or the nodes of a graph, in every order, on both backends, for any number of threads; gradients of any
     order. ``x @ parameter`` adds over channels in their own order, each row by itself. What does not hold:
     dropout draws by position, so use ``model.eval()`` or no dropout; ``np.cumsum``, the gradient of ``np.prod`` and
-    linear solvers keep the order they are given; convolutions on grids add the pixels of a window in the order of the
+    linear solvers keep the order they are given; of equal values, ``np.sort`` and ``np.median`` give the gradient to
+    the one that comes first; a parameter with a row for each node (an embedding of their numbers) must not stand
+    right of ``@``, where it counts channels: write ``matrix @ (parameter * 1.0)``; plain numpy on arrays of your own
+    knows nothing of this mode; convolutions on grids add the pixels of a window in the order of the
     stencil (their weight gradients do not depend on the order of the pixels).
 
     Run the backward pass inside as well: a tape does not remember the mode. Messages that are no number times the

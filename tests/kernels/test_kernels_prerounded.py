@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -227,7 +228,36 @@ def test_a_row_times_a_matrix_has_its_bits_at_every_place(shape, dtype, rng):
             assert_same_bits(K.rows_times(x, matrix), found)
         assert K.rows_times(x[:0], matrix).shape == (0, columns)
         assert not K.rows_times(x[:, :0], matrix[:0]).any()
+        nothing = gk.tensor(np.ones((2, 3, 0), dtype)) @ gk.nn.Parameter(np.ones((0, 2)), dtype=dtype)
+        assert nothing.shape == (2, 3, 2)
     np.testing.assert_allclose(found, x @ matrix, rtol=1e-3 if dtype == "float32" else 1e-11, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "subscripts", ["nd,de->ne", "ni,nj->ij", "nij,nj->i", "ij,nj->ni", "nij,jin->", "ni,n->i", "ni,ni->n", "ni,mj->ij"]
+)
+def test_contractions_agree_with_numpy_and_have_no_order(subscripts, rng):
+    sizes = {"n": 40, "m": 3, "d": 5, "e": 6, "i": 4, "j": 5}
+    terms = subscripts.partition("->")[0].split(",")
+    arrays = [rng.normal(size=[sizes[c] for c in term]) * 10.0 ** rng.integers(-3, 4) for term in terms]
+    order = rng.permutation(40)
+    moved = [np.take(a, order, t.index("n")) if "n" in t else a for a, t in zip(arrays, terms)]
+    with gk.exact_sums():
+        found, other = (np.einsum(subscripts, *map(gk.tensor, given)).numpy() for given in (arrays, moved))
+    np.testing.assert_allclose(found, np.einsum(subscripts, *arrays), rtol=1e-10)
+    output = subscripts.partition("->")[2]
+    assert_same_bits(other, np.take(found, order, output.index("n")) if "n" in output else found)
+
+
+def test_a_matrix_product_written_as_einsum_needs_no_array_of_all_terms():
+    n, d = 4000, 200
+    with gk.exact_sums():
+        tracemalloc.start()
+        found = np.einsum("nd,de->ne", gk.tensor(np.ones((n, d), "float32")), gk.tensor(np.ones((d, d), "float32")))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (found.numpy() == d).all()
+    assert peak < 30 * n * d < 8 * n * d * d
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (2, 1), ()])
