@@ -42,7 +42,7 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
     -----
     How: the terms of a sum are rounded to multiples of one power of two, which follows from the largest of them and
     from their number; multiples of one number add without any rounding, in float64, in whatever order. What the
-    rounding leaves is at most ``num_terms ** 2 * 2 ** -54`` of the largest term for float32 (beside the rounding of
+    rounding leaves is at most ``num_terms ** 2 * 2 ** -52`` of the largest term for float32 (beside the rounding of
     the result); for float64 the remainders are added in the same way once more. Products over the edges of a receiver
     multiply in sorted order.
 

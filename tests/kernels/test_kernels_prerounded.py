@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.kernels import prerounded, prerounded_products, rounding
+from gnnkit.kernels.twins import prerounded as twins
 
 BACKENDS = ["numba", "numpy"]
 DTYPES = ["float32", "float64"]
@@ -321,6 +322,16 @@ def test_the_switch_belongs_to_its_block_and_thread():
     with pytest.raises(RuntimeError, match="inside"), gk.exact_sums():
         raise RuntimeError("inside")
     assert not K.sums_are_exact()
+
+
+def test_what_a_rounding_leaves_is_as_small_as_promised(rng):
+    for n in (1, 2, 3, 5, 9, 17, 33, 65, 1025):
+        for _ in range(100):
+            x, w = rng.uniform(0.8, 1.2, (2, n)).astype("float32")  # products have 48 digits, more than are kept
+            w *= np.where(rng.random(n) < 0.5, -1, 1)
+            terms = x.astype("float64") * w.astype("float64")
+            found = twins.neighbour_sum(np.array([0, n]), None, w[:, None], 1, x[:, None])[0, 0]
+            assert abs(found - math.fsum(terms)) <= n**2 * 2.0**-52 * np.abs(terms).max()
 
 
 def test_a_rounding_leaves_room_for_every_sum():

@@ -8,6 +8,7 @@ from test_nn_symmetry import LAYERS, NUM_NODES, RECEIVERS, SENDERS, make, make_g
 
 import gnnkit as gk
 from gnnkit import kernels as K
+from gnnkit.kernels import parallel
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
@@ -297,20 +298,28 @@ def test_walks_and_label_propagation_with_weights(rng):
         assert_same_bits(a, b)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 4])
-def test_threads_change_no_bit(threads):
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_change_no_bit(threads, monkeypatch):
+    monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 8)  # else all of this is too little work for two
+    shared = []
+    submit = parallel._submit
+    monkeypatch.setattr(parallel, "_submit", lambda task, copies: shared.append(copies) or submit(task, copies))
     before = K.get_num_threads()
     graph = larger("gat", "float32", 4)
     big = gk.batch([graph] * 60)
     layer = make("gat").astype("float32")
-    with gk.exact_sums():
-        expected = results(layer, big)
-        K.set_num_threads(threads)
-        try:
+    try:
+        with gk.exact_sums():
+            K.set_num_threads(1)
+            expected = results(layer, big)
+            assert not shared
+            K.set_num_threads(threads)
             found = results(layer, big)
-        finally:
-            K.set_num_threads(before)
+    finally:
+        K.set_num_threads(before)
+    assert max(shared) == threads - 1
     assert_same_bits(found[0]["x"], expected[0]["x"])
+    assert_same_bits(found[1], expected[1])
     for key, value in expected[2].items():
         assert_same_bits(found[2][key], value)
 
