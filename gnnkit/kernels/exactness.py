@@ -44,7 +44,7 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
     from their number; multiples of one number add without any rounding, in float64, in whatever order. What the
     rounding leaves is at most ``num_terms ** 2 * 2 ** -52`` of the largest term for float32 (beside the rounding of
     the result); for float64 the remainders are added in the same way once more. Products over the edges of a receiver
-    multiply in sorted order.
+    and those of ``np.prod`` multiply in sorted order.
 
     What holds: sums, means, variances, norms of axes, products of matrices, einsum, everything over the edges of a
     receiver or the nodes of a graph, in every order, on both backends, for any number of threads; gradients of any

@@ -87,7 +87,7 @@ def _matmul(y: Symbol, values: Sequence[Array], rows: int, dtype: Any) -> Array:
         product = (
             np.matmul(flat, b)
             if y.level == "edge" and not K.sums_are_exact()
-            else K.matmul(flat, np.ascontiguousarray(b))
+            else K.rows_times(flat, np.ascontiguousarray(b))
         )
         return product.reshape(rows, *y.shape)
     ndim = max(a_symbol.ndim, b_symbol.ndim)
