@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from gnnkit import kernels as K
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
+from gnnkit.autodiff.rules.reductions import sum as total
 from gnnkit.autodiff.tensors import as_array, is_tensor
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError
 
@@ -207,7 +208,7 @@ class SparseMatrix:
     def sum(self, axis: int | None = None) -> Any:
         """Return the sum of all values, or of every column (axis 0) or row (axis 1) as an array."""
         if axis is None:
-            return self.data.sum()
+            return total(self.data)
         if axis not in (0, 1, -1, -2):
             raise InvalidArgumentError(f"A SparseMatrix has axes 0 and 1. Got axis={axis!r}. Choose one of them.")
         return self.T.sum(1) if axis in (0, -2) else K.segment_sum(self.data, self.indptr)

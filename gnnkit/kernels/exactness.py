@@ -42,15 +42,18 @@ def exact_sums(enabled: bool = True) -> Iterator[None]:
     -----
     How: the terms of a sum are rounded to multiples of one power of two, which follows from the largest of them and
     from their number; multiples of one number add without any rounding, in float64, in whatever order. What the
-    rounding leaves is at most ``num_terms ** 2 * 2 ** -54`` of the largest term for float32 (beside the rounding of
+    rounding leaves is at most ``num_terms ** 2 * 2 ** -52`` of the largest term for float32 (beside the rounding of
     the result); for float64 the remainders are added in the same way once more. Products over the edges of a receiver
-    multiply in sorted order.
+    and those of ``np.prod`` multiply in sorted order.
 
     What holds: sums, means, variances, norms of axes, products of matrices, einsum, everything over the edges of a
     receiver or the nodes of a graph, in every order, on both backends, for any number of threads; gradients of any
-    order. ``x @ parameter`` adds over channels, which have an order of their own, in the usual way. What does not hold:
+    order. ``x @ parameter`` adds over channels in their own order, each row by itself. What does not hold:
     dropout draws by position, so use ``model.eval()`` or no dropout; ``np.cumsum``, the gradient of ``np.prod`` and
-    linear solvers keep the order they are given; convolutions on grids add the pixels of a window in the order of the
+    linear solvers keep the order they are given; of equal values, ``np.sort`` and ``np.median`` give the gradient to
+    the one that comes first; a parameter with a row for each node (an embedding of their numbers) must not stand
+    right of ``@``, where it counts channels: write ``matrix @ (parameter * 1.0)``; plain numpy on arrays of your own
+    knows nothing of this mode; convolutions on grids add the pixels of a window in the order of the
     stencil (their weight gradients do not depend on the order of the pixels).
 
     Run the backward pass inside as well: a tape does not remember the mode. Messages that are no number times the

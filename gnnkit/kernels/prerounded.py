@@ -93,16 +93,23 @@ def column_sums(rows: NDArray[Any]) -> NDArray[np.float64]:
     return total
 
 
-def axis_sum(values: NDArray[Any], axis: Any = None, keepdims: bool = False) -> NDArray[Any]:
-    """``np.sum`` of floating values over one or more axes (None: all), whatever the order along them."""
+def axis_sum(
+    values: NDArray[Any], axis: Any = None, keepdims: bool = False, *, divisor: float | None = None
+) -> NDArray[Any]:
+    """``np.sum`` of floating values over one or more axes (None: all), whatever the order along them.
+
+    With a ``divisor`` the sum is divided by it before it is rounded: the mean of equal numbers is that number, and a
+    sum too large for the dtype does not make its mean infinite.
+    """
     values = np.asarray(values)
     axes = tuple(range(values.ndim)) if axis is None else normalize_axis_tuple(axis, values.ndim)
     left = [i for i in range(values.ndim) if i not in axes]
     shape = tuple(values.shape[i] for i in left)
     count = int(np.prod([values.shape[i] for i in axes]))
     moved = np.transpose(values, (*axes, *left)).reshape(count, int(np.prod(shape)))
-    with np.errstate(over="ignore"):
-        total = column_sums(moved).astype(values.dtype)
+    with np.errstate(all="ignore"):
+        total = column_sums(moved)
+        total = (total if divisor is None else total / divisor).astype(values.dtype)
     if keepdims:
         shape = tuple(1 if i in axes else n for i, n in enumerate(values.shape))
     return total.reshape(shape)[()]

@@ -1,7 +1,7 @@
 """Products of dense matrices whose sums do not depend on the order of the inner axis, nor on where a row stands.
 
 Every term ``a[i, k] * b[k, j]`` is rounded to multiples of one power of two, as in kernels/prerounded.py; the size of
-the largest term is bounded by the largest numbers of row i and of column j. BLAS could multiply slices of the factors
+the largest term is found in a sweep of its own. BLAS could multiply slices of the factors
 (Ozaki, Ogita, Oishi and Rump, Numerical Algorithms 2012), but needs three products for float32 and passes over
 memory to make the slices: that took two to four times as long. Imports only floor 0.
 """
@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 from gnnkit.kernels import backend, rounding
 from gnnkit.kernels.arrays import FAST_FLOATS, read_only
 from gnnkit.kernels.parallel import parallel_rows
-from gnnkit.kernels.prerounded import column_tops, folds_of
+from gnnkit.kernels.prerounded import folds_of
 from gnnkit.kernels.twins import prerounded_products as twins
 from gnnkit.kernels.twins.stencil_sums import edges
-
-# Largest numbers of rows and columns between these (or 0) run on roundings: products of two stay in their range.
-SMALLEST, LARGEST = 2.0**-400, 2.0**440
 
 
 def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -49,19 +46,11 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
     """Write the product of two matrices, none of whose axes has length 0."""
-    a, b = np.ascontiguousarray(a.T), np.ascontiguousarray(b)
-    row_top, column_top = column_tops(a), column_tops(b)
-    row_usual, column_usual = ((t == 0) | ((t >= SMALLEST) & (t <= LARGEST)) for t in (row_top, column_top))
-    row_power = np.where(row_usual, 2 * rounding.power_below(row_top), 0.0)[None]
-    column_power = np.where(column_usual, rounding.power_below(column_top), 0.0)[None]
     usual = a.dtype in FAST_FLOATS and backend.current_backend() != "numpy"
     loop = backend.loops("prerounded_products").products if usual else twins.products
     factor, shrink = float(rounding.factor(len(b))), float(rounding.second(len(b)))
-    args = (read_only(a), read_only(b), row_power, column_power, factor, shrink, folds_of(a.dtype), out)
-    parallel_rows(loop, len(out), args, width=2 * b.size)
-    for i, j in np.argwhere(~(row_usual[:, None] & column_usual)):
-        with np.errstate(all="ignore"):
-            out[i, j] = rounding.sorted_sum(a[:, i].astype(np.float64) * b[:, j].astype(np.float64))
+    args = (read_only(a.T), read_only(b), factor, shrink, folds_of(a.dtype), out)
+    parallel_rows(loop, len(out), args, width=3 * b.size)
 
 
 def stencil_outer(

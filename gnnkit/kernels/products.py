@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.kernels import prerounded_products
+from gnnkit.kernels import backend, prerounded_products
 from gnnkit.kernels.arrays import FAST_FLOATS, empty
 from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import run_chunks
@@ -129,7 +129,8 @@ def matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     """The usual :func:`matmul` also where sums are exact: for sums over channels, which have an order of their own.
 
-    Relabelling the nodes moves the rows of the result and nothing else, as each row is alone.
+    Relabelling the nodes moves the rows of the result and nothing else, as each row is alone. Where our own loops do
+    not run, nobody vouches for BLAS: then these sums are exact too, if sums are.
 
     Parameters
     ----------
@@ -143,7 +144,9 @@ def rows_times(rows: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     >>> K.rows_times(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
-    return _matmul(rows, matrix)
+    ours = rows.dtype == matrix.dtype and rows.dtype in FAST_FLOATS and backend.current_backend() != "numpy"
+    stacked = rows.ndim == matrix.ndim and rows.shape[:-2] == matrix.shape[:-2]
+    return _matmul(rows, matrix) if ours and (matrix.ndim == 2 or stacked) else matmul(rows, matrix)
 
 
 def _matmul(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

@@ -47,9 +47,11 @@ def rounded(values: NDArray[np.float64], centre: Any) -> NDArray[np.float64]:
 
 
 def sorted_sum(values: NDArray[np.float64]) -> Any:
-    """Sum of a vector from its smallest term to its largest: what is left where sizes are extreme."""
-    total = np.float64(0.0)
+    """Sum of a vector from its smallest term to its largest: what is left where sizes are extreme.
+
+    With terms that are not finite no finite one matters: infinity of their sign, NaN of both signs.
+    """
     with np.errstate(all="ignore"):
-        for value in np.sort(values):
-            total = total + value
-    return np.float64(np.nan) if np.isnan(total) else total
+        if not np.isfinite(values).all():
+            return np.sum(np.unique(values[~np.isfinite(values)]))
+        return np.add.accumulate(np.sort(values))[-1] + 0.0

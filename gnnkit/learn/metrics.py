@@ -1,7 +1,7 @@
 """Metrics: plain numpy functions of ``(y_true, y_pred or y_score)`` that refuse unequal shapes.
 
-May import errors only. The training loop reads the table at the end, which says what each metric wants from the
-output of a model (classes, scores or values) and whether more is better.
+May import errors and the sums of autodiff. The training loop reads the table at the end, which says what each metric
+wants from the output of a model (classes, scores or values) and whether more is better.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gnnkit.autodiff.rules.reductions import mean
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError, unknown_name
 
 
@@ -265,7 +267,7 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     1.4142135623730951
     """
     true, pred = _pair(y_true, y_pred, "rmse")
-    return float(np.sqrt(np.mean(np.square(true.astype(float) - pred))))
+    return float(np.sqrt(mean(np.square(true.astype(float) - pred))))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -278,7 +280,7 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     1.0
     """
     true, pred = _pair(y_true, y_pred, "mae")
-    return float(np.mean(np.abs(true.astype(float) - pred)))
+    return float(mean(np.abs(true.astype(float) - pred)))
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -296,8 +298,8 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """
     true, pred = _pair(y_true, y_pred, "r2")
     true = true.astype(float)
-    residual = np.atleast_1d(np.square(true - pred).sum(axis=0))
-    total = np.atleast_1d(np.square(true - true.mean(axis=0)).sum(axis=0))
+    residual = np.atleast_1d(axis_sum(np.square(true - pred), 0))
+    total = np.atleast_1d(axis_sum(np.square(true - mean(true, 0)), 0))
     # Equal values may sum to a rounding error above 0, and tiny differences square to 0.
     constant = np.atleast_1d((true == true[0]).all(axis=0)) | (total == 0)
     explained = 1.0 - residual / np.where(constant, 1.0, total)

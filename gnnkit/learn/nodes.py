@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gnnkit.autodiff.rules.reductions import mean, std
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.learn.estimator import ClassifierMixin, RegressorMixin
@@ -148,8 +149,8 @@ class NodeRegressor(RegressorMixin, NetworkEstimator):
     def _learn_targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         self._flat = labels.ndim == 1
         values = self._values(labels)
-        self.target_mean_ = values.mean(axis=0)
-        spread = values.std(axis=0)
+        self.target_mean_ = mean(values, 0)
+        spread = std(values, 0)
         self.target_scale_ = np.where(spread > 0, spread, 1.0)
         return (values - self.target_mean_) / self.target_scale_
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gnnkit import kernels
 from gnnkit.autodiff import as_array
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.errors import DTypeError, InvalidArgumentError, ShapeError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.learn.base import suggests_names
@@ -122,7 +123,7 @@ def _spread(
         if change <= tol:
             break
     total = scores.sum(axis=1, keepdims=True)
-    prior = start.sum(axis=0) / start.sum()
+    prior = axis_sum(start, 0) / axis_sum(start)
     return np.where(total > 0, scores / np.where(total > 0, total, 1.0), prior)
 
 
@@ -139,10 +140,10 @@ def _weights(graph: Graph, edge_weight: str | None, *, symmetric: bool) -> NDArr
             )
     senders, receivers = topology.senders, topology.receivers
     weights[senders == receivers] = 0.0
-    received = np.bincount(receivers, weights, minlength=graph.num_nodes)
+    received = kernels.scatter_add(weights, receivers, graph.num_nodes)
     if not symmetric:
         return weights / _or_one(received[receivers])
-    sent = np.bincount(senders, weights, minlength=graph.num_nodes)
+    sent = kernels.scatter_add(weights, senders, graph.num_nodes)
     return weights / np.sqrt(_or_one(received[receivers]) * _or_one(sent[senders]))
 
 

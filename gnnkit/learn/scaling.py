@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnkit.autodiff import as_array
+from gnnkit.autodiff.rules.reductions import mean, std
 from gnnkit.errors import DTypeError, InvalidFeatureError, ShapeError
 from gnnkit.graph import Graph
 
@@ -25,8 +26,8 @@ def learn_columns(graph: Graph) -> tuple[NDArray[np.float64], NDArray[np.float64
             f"{x[node, column]} in column {column}. Fill it in first."
         )
     constant = x.max(axis=0) == x.min(axis=0)  # the deviation of equal numbers may round to a little more than zero
-    scale = np.where(constant, 1.0, x.std(axis=0))
-    return x.mean(axis=0), np.where(scale > 0, scale, 1.0)  # a spread too small for its square
+    scale = np.where(constant, 1.0, std(x, 0))
+    return mean(x, 0), np.where(scale > 0, scale, 1.0)  # a spread too small for its square
 
 
 def standardise(graph: Graph, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> Graph:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from gnnkit import autodiff
 from gnnkit.autodiff import Tensor, as_array
+from gnnkit.autodiff.rules.reductions import sum as axis_sum
 from gnnkit.errors import DTypeError, InvalidArgumentError, InvalidFeatureError, ShapeError
 
 
@@ -109,7 +110,7 @@ def _weighted_cross_entropy(logits: Tensor, labels: np.ndarray, weight: np.ndarr
     total = float(len(labels))
     if weight is not None:
         target *= weight
-        total = float(weight[labels].sum())
+        total = float(axis_sum(weight[labels]))
         if total <= 0:
             raise InvalidArgumentError(
                 "A weighted mean needs a positive total weight. The classes under the mask have weights that add to "

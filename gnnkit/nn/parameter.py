@@ -16,8 +16,8 @@ from gnnkit.kernels import sums_are_exact
 class SharedTensor(Tensor):
     """A tensor that all nodes share: none of its axes counts them. ``x @ shared`` is a sum over channels.
 
-    Channels have an order of their own, whatever the numbers of the nodes, so that sum is the usual one in
-    :func:`gnnkit.exact_sums` too. Its derivative by the shared factor runs over the nodes, and is not.
+    Channels have an order of their own, whatever the numbers of the nodes, so in :func:`gnnkit.exact_sums` that sum
+    keeps to it, each row alone. Its derivative by the shared factor runs over the nodes, and has no order.
     """
 
     is_shared: ClassVar[bool] = True

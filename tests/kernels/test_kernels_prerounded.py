@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.kernels import prerounded, prerounded_products, rounding
+from gnnkit.kernels.twins import prerounded as twins
 
 BACKENDS = ["numba", "numpy"]
 DTYPES = ["float32", "float64"]
@@ -162,10 +164,37 @@ def test_products(data):
             assert_same_bits(prerounded_products.matmul(a[:1], b), found[:1])
         wide = a.astype("float64") @ b.astype("float64")
         bound = 4 * np.finfo(dtype).eps * (np.abs(a).astype("float64") @ np.abs(b).astype("float64"))
-        bound = bound + inner * 2.0**-44 * np.outer(np.abs(a).max(1, initial=0), np.abs(b).max(0, initial=0))
     finite = np.isfinite(wide)
     np.testing.assert_array_equal(np.isfinite(found), finite)
     assert (np.abs(found[finite] - wide[finite]) <= bound[finite]).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_very_different_sizes_along_the_inner_axis(backend, dtype, rng):
+    sizes = 10.0 ** np.linspace(
+        -18, 18, 400
+    )  # large numbers meet small ones: no term is near the product of the largest
+    a = (rng.normal(size=(5, 400)) * sizes).astype(dtype)
+    b = (rng.normal(size=(400, 6)) / sizes[:, None]).astype(dtype)
+    with K.use_backend(backend), gk.exact_sums():
+        found = K.matmul(a, b)
+    terms = a.astype("float64")[:, :, None] * b.astype("float64")
+    wanted = np.array([[math.fsum(terms[i, :, j]) for j in range(6)] for i in range(5)])
+    np.testing.assert_allclose(found, wanted, rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_terms_that_are_not_finite_and_sizes_beyond_roundings(backend):
+    rows = np.array([[np.inf, -1e308, -1e308], [np.inf, -np.inf, 1], [1e308, 1e308, -np.inf], [np.nan, 1, 2]])
+    extreme = np.array([[1e-300, 3e-300, -1e-300], [5e-324, 5e-324, 1e-323], [1e300, 1e300, -3e300]])
+    with K.use_backend(backend), gk.exact_sums():
+        for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+            for values in (rows[:, order], extreme[:, order]):
+                wanted = [np.inf, np.nan, -np.inf, np.nan] if values.shape == (4, 3) else [3e-300, 2e-323, -1e300]
+                np.testing.assert_allclose(K.matmul(values, np.ones((3, 2)))[:, 1], wanted)
+                np.testing.assert_allclose(K.axis_sum(values, 1), wanted)
+                np.testing.assert_allclose(K.segment_sum(values.reshape(-1), 3 * np.arange(len(values) + 1)), wanted)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -184,6 +213,56 @@ def test_products_take_all_shapes_of_numpy(backend, left, right, rng):
         K.matmul(np.ones((2, 3)), np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(31, 16, 1), (17, 33, 2), (31, 64, 7), (40, 64, 64), (203, 16, 1), (3, 600, 8)])
+def test_a_row_times_a_matrix_has_its_bits_at_every_place(shape, dtype, rng):
+    rows, inner, columns = shape
+    x, matrix = rng.normal(size=(rows, inner)).astype(dtype), rng.normal(size=(inner, columns)).astype(dtype)
+    order = rng.permutation(rows)
+    with gk.exact_sums():
+        found = K.rows_times(x, matrix)
+        assert_same_bits(K.rows_times(x[order], matrix), found[order])
+        assert_same_bits(K.rows_times(np.asfortranarray(x), np.asfortranarray(matrix)), found)
+        for i in (0, rows // 2, rows - 1):  # BLAS has other loops for a row alone
+            assert_same_bits(K.rows_times(x[i : i + 1], matrix)[0], found[i])
+        with K.use_backend("numpy"):
+            plain = K.rows_times(x, matrix)
+            assert_same_bits(K.rows_times(x[order], matrix), plain[order])
+            assert_same_bits(K.rows_times(x[-1:], matrix)[0], plain[-1])
+        assert K.rows_times(x[:0], matrix).shape == (0, columns)
+        assert not K.rows_times(x[:, :0], matrix[:0]).any()
+        nothing = gk.tensor(np.ones((2, 3, 0), dtype)) @ gk.nn.Parameter(np.ones((0, 2)), dtype=dtype)
+        assert nothing.shape == (2, 3, 2)
+    np.testing.assert_allclose(found, x @ matrix, rtol=1e-3 if dtype == "float32" else 1e-11, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "subscripts", ["nd,de->ne", "ni,nj->ij", "nij,nj->i", "ij,nj->ni", "nij,jin->", "ni,n->i", "ni,ni->n", "ni,mj->ij"]
+)
+def test_contractions_agree_with_numpy_and_have_no_order(subscripts, rng):
+    sizes = {"n": 40, "m": 3, "d": 5, "e": 6, "i": 4, "j": 5}
+    terms = subscripts.partition("->")[0].split(",")
+    arrays = [rng.normal(size=[sizes[c] for c in term]) * 10.0 ** rng.integers(-3, 4) for term in terms]
+    order = rng.permutation(40)
+    moved = [np.take(a, order, t.index("n")) if "n" in t else a for a, t in zip(arrays, terms)]
+    with gk.exact_sums():
+        found, other = (np.einsum(subscripts, *map(gk.tensor, given)).numpy() for given in (arrays, moved))
+    np.testing.assert_allclose(found, np.einsum(subscripts, *arrays), rtol=1e-10)
+    output = subscripts.partition("->")[2]
+    assert_same_bits(other, np.take(found, order, output.index("n")) if "n" in output else found)
+
+
+def test_a_matrix_product_written_as_einsum_needs_no_array_of_all_terms():
+    n, d = 4000, 200
+    with gk.exact_sums():
+        tracemalloc.start()
+        found = np.einsum("nd,de->ne", gk.tensor(np.ones((n, d), "float32")), gk.tensor(np.ones((d, d), "float32")))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (found.numpy() == d).all()
+    assert peak < 30 * n * d < 8 * n * d * d
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (2, 1), ()])
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_sums_along_axes_have_the_shapes_of_numpy(axis, keepdims, rng):
@@ -193,6 +272,18 @@ def test_sums_along_axes_have_the_shapes_of_numpy(axis, keepdims, rng):
     np.testing.assert_allclose(found, values.sum(axis=axis, keepdims=keepdims), rtol=1e-6, atol=1e-6)
     assert K.axis_sum(np.zeros((0, 3)), 0).tolist() == [0, 0, 0]
     assert K.axis_sum(np.float64(3.0)) == 3.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_mean_of_ones_is_one_and_no_float32_number_has_a_spread(dtype):
+    with gk.exact_sums():
+        for n in (3, 49, 1000, 70_000):  # the sum of the last does not fit float16, nor is 1 / 49 a number
+            assert gk.tensor(np.ones(n, dtype)).mean().item() == 1.0
+            if dtype != "float64":
+                number = np.asarray(0.1, dtype)
+                assert gk.tensor(np.full(n, number)).mean().numpy() == number
+                assert np.std(gk.tensor(np.full(n, number))).item() == 0.0
+        assert np.isnan(gk.tensor(np.ones((0,), dtype)).mean().item())
 
 
 def test_large_sums_run_in_blocks(rng):
@@ -233,6 +324,16 @@ def test_the_switch_belongs_to_its_block_and_thread():
     with pytest.raises(RuntimeError, match="inside"), gk.exact_sums():
         raise RuntimeError("inside")
     assert not K.sums_are_exact()
+
+
+def test_what_a_rounding_leaves_is_as_small_as_promised(rng):
+    for n in (1, 2, 3, 5, 9, 17, 33, 65, 1025):
+        for _ in range(100):
+            x, w = rng.uniform(0.8, 1.2, (2, n)).astype("float32")  # products have 48 digits, more than are kept
+            w *= np.where(rng.random(n) < 0.5, -1, 1)
+            terms = x.astype("float64") * w.astype("float64")
+            found = twins.neighbour_sum(np.array([0, n]), None, w[:, None], 1, x[:, None])[0, 0]
+            assert abs(found - math.fsum(terms)) <= n**2 * 2.0**-52 * np.abs(terms).max()
 
 
 def test_a_rounding_leaves_room_for_every_sum():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,13 @@ def contract(*operands: Any, terms: tuple[str, ...], output: str) -> Any:
 
 
 def _exact_contract(operands: Any, terms: tuple[str, ...], output: str) -> Any:
-    """All products as one array with an axis for every letter, and one sum over the letters that the output lacks."""
+    """All products as one array with an axis for every letter, and one sum over the letters that the output lacks.
+
+    Two factors that a matrix product multiplies go that way: no such array is made.
+    """
+    found = _as_matmul(operands, terms, output)
+    if found is not None:
+        return found
     letters = output + "".join(sorted(set("".join(terms)) - set(output)))
     product: Any = np.float64(1.0)
     for operand, term in zip(operands, terms):
@@ -156,6 +163,30 @@ def _exact_contract(operands: Any, terms: tuple[str, ...], output: str) -> Any:
         product = product * aligned.astype(np.float64)
     total = K.axis_sum(product, tuple(range(len(output), len(letters))))
     return np.asarray(total).astype(np.result_type(*operands))
+
+
+def _as_matmul(operands: Any, terms: tuple[str, ...], output: str) -> Any:
+    """The contraction of two operands as one matrix product; None where it is none, or a sum of sums."""
+    if len(operands) != 2:
+        return None
+    lengths = [dict(zip(term, np.shape(operand))) for operand, term in zip(operands, terms)]
+    both = set(terms[0]) & set(terms[1])
+    inner = "".join(c for c in terms[0] if c in both and c not in output)
+    alone = [c for c in "".join(terms) if c not in both]
+    if both & set(output) or not inner or not set(alone) <= set(output):
+        return None
+    if any(lengths[0][c] != lengths[1][c] for c in both):  # of length 1 in one of them
+        return None
+    size = math.prod(lengths[0][c] for c in inner)
+    left, right = ("".join(c for c in term if c not in both) for term in terms)
+    a, b = (
+        np.transpose(operand, [term.index(c) for c in order])
+        for operand, term, order in zip(operands, terms, (left + inner, inner + right))
+    )
+    shapes = [[lengths[i][c] for c in letters] for i, letters in enumerate((left, right))]
+    rows, columns = map(math.prod, shapes)
+    product = K.matmul(a.reshape(rows, size), b.reshape(size, columns)).reshape(shapes[0] + shapes[1])
+    return np.transpose(product, [(left + right).index(c) for c in output])
 
 
 def _contract_rule(i: int, g: Any, y: Any, *operands: Any, terms: tuple[str, ...], output: str) -> Any:

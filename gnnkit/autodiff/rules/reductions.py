@@ -62,12 +62,15 @@ def _inverse(number: float) -> float:
     return 1.0 / number if number > 0 else math.nan
 
 
+def _divisor(number: float) -> float:
+    return number if number > 0 else math.nan
+
+
 @implements(np.mean)
 @primitive
 def mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if _is_exact(a):
-        total = K.axis_sum(a, axis, keepdims)
-        return total * total.dtype.type(_inverse(count(a.shape, axis)))
+        return K.axis_sum(a, axis, keepdims, divisor=_divisor(count(a.shape, axis)))
     return np.mean(a, axis=axis, keepdims=keepdims)
 
 
@@ -84,7 +87,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
         (only,) = axes_of(axis, a.ndim)
         weights = np.reshape(weights, tuple(-1 if i == only else 1 for i in range(a.ndim)))
         weights = np.broadcast_to(weights, a.shape)
-    return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
+    return sum(a * weights, axis, keepdims) / sum(weights, axis, keepdims)
 
 
 @implements(np.var)
@@ -92,8 +95,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
 def var(a: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     if _is_exact(a):
         centred = a - mean(a, axis, True)
-        total = K.axis_sum(centred * centred, axis, keepdims)
-        return total * total.dtype.type(_inverse(count(a.shape, axis) - ddof))
+        return K.axis_sum(centred * centred, axis, keepdims, divisor=_divisor(count(a.shape, axis) - ddof))
     return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
@@ -168,6 +170,12 @@ def running_product(a: Any, axis: int, *, exclusive: bool) -> Any:
 @implements(np.prod)
 @primitive
 def prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if _is_exact(a):  # products round too: the factors are multiplied in sorted order
+        axes = axes_of(axis, a.ndim)
+        rest = tuple(i for i in range(a.ndim) if i not in axes)
+        rows = np.transpose(a, rest + axes).reshape(*(a.shape[i] for i in rest), count(a.shape, axis))
+        product = np.prod(np.sort(rows, axis=-1), axis=-1)
+        return np.reshape(product, kept_shape(a.shape, axis)) if keepdims else product
     return np.prod(a, axis=axis, keepdims=keepdims)
 
 

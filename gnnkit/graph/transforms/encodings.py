@@ -122,7 +122,7 @@ def random_walk_encoding(g: Graph, steps: int, *, weight: str | None = None, nam
     steps = as_count(steps, "steps")
     topology = g.topology
     weights = np.asarray(raw(edge_weights(g, weight)), np.float64)
-    out = np.bincount(topology.senders, weights=weights, minlength=g.num_nodes)
+    out = K.scatter_add(weights, topology.senders, g.num_nodes)
     if (weights < 0).any():
         raise InvalidFeatureError(
             f"Weights of a random walk must not be negative. The edge field {weight!r} has {weights.min()}. "

@@ -30,6 +30,23 @@ def usual(top):
 
 
 @exact
+def sorted_sum(terms):
+    """See :func:`gnnkit.kernels.rounding.sorted_sum`."""
+    above = below = False
+    for term in terms:
+        if np.isnan(term):
+            return np.nan
+        above |= term == np.inf
+        below |= term == -np.inf
+    if above or below:
+        return np.nan if above and below else np.inf if above else -np.inf
+    total = 0.0
+    for term in np.sort(terms):
+        total += term
+    return total
+
+
+@exact
 def mended(found, begin, end, indices, direct, column, weights, weighted, head, x):
     """The sum of one column of a row: ``found`` where roundings were right, else by sorted terms."""
     terms = np.empty(end - begin)
@@ -43,10 +60,7 @@ def mended(found, begin, end, indices, direct, column, weights, weighted, head, 
         terms[k - begin] = term
     if SMALLEST <= top < 2 * LARGEST:  # as for the largest power of two below it
         return found
-    total = 0.0
-    for term in np.sort(terms):
-        total += term
-    return total
+    return sorted_sum(terms)
 
 
 @exact

@@ -13,18 +13,22 @@ import numpy as np
 from gnnkit.kernels import vector_wide as wide
 from gnnkit.kernels import vectors as v  # noqa: F401 - defines the operators of vectors
 from gnnkit.kernels.backend import jit
+from gnnkit.kernels.jit.prerounded import sorted_sum
+from gnnkit.kernels.rounding import LARGEST, SMALLEST
 
 PIECE = 512  # of the inner axis
 
 
 @partial(jit, contract=False)
-def products(start, stop, a, b, row_power, column_power, factor, shrink, folds, out):
+def products(start, stop, a, b, factor, shrink, folds, out):
     """Rows start..stop of ``out`` [M, N] = the sums of a[k, i] * b[k, j] over k; a [K, M], b [K, N].
 
-    ``row_power`` [1, M] and ``column_power`` [1, N]: powers of two, whose product is above half of every term.
+    First the largest term of every sum, then the sums: a bound from the largest numbers of a row and of a column would
+    save the first sweep, but may lie far above every term (a loud node that no gradient reaches), and digits are lost.
     """
     lanes = wide.lanes()
     inner, columns = b.shape
+    tops = np.zeros((stop - start, columns))
     totals = np.zeros((stop - start, columns))
     rests = np.zeros((stop - start if folds == 2 else 1, columns))
     for first in range(0, inner, PIECE):
@@ -33,11 +37,28 @@ def products(start, stop, a, b, row_power, column_power, factor, shrink, folds, 
             i1, i2, i3 = min(i + 1, stop - 1), min(i + 2, stop - 1), min(i + 3, stop - 1)
             for c in range(0, columns, lanes):
                 n = min(lanes, columns - c)
-                power = wide.product(wide.load(column_power, 0, c, n), wide.filled(factor))
-                c0 = wide.product(power, wide.splat(row_power, 0, i))
-                c1 = wide.product(power, wide.splat(row_power, 0, i1))
-                c2 = wide.product(power, wide.splat(row_power, 0, i2))
-                c3 = wide.product(power, wide.splat(row_power, 0, i3))
+                t0, t1 = wide.load(tops, i - start, c, n), wide.load(tops, i1 - start, c, n)
+                t2, t3 = wide.load(tops, i2 - start, c, n), wide.load(tops, i3 - start, c, n)
+                for k in range(first, last):
+                    y = wide.load(b, k, c, n)
+                    t0 = wide.larger_magnitude(t0, wide.product(wide.splat(a, k, i), y))
+                    t1 = wide.larger_magnitude(t1, wide.product(wide.splat(a, k, i1), y))
+                    t2 = wide.larger_magnitude(t2, wide.product(wide.splat(a, k, i2), y))
+                    t3 = wide.larger_magnitude(t3, wide.product(wide.splat(a, k, i3), y))
+                wide.store(tops, i - start, c, n, t0)
+                wide.store(tops, i1 - start, c, n, t1)
+                wide.store(tops, i2 - start, c, n, t2)
+                wide.store(tops, i3 - start, c, n, t3)
+    for first in range(0, inner, PIECE):
+        last = min(inner, first + PIECE)
+        for i in range(start, stop, 4):
+            i1, i2, i3 = min(i + 1, stop - 1), min(i + 2, stop - 1), min(i + 3, stop - 1)
+            for c in range(0, columns, lanes):
+                n = min(lanes, columns - c)
+                c0 = wide.power_below(wide.load(tops, i - start, c, n)) * factor
+                c1 = wide.power_below(wide.load(tops, i1 - start, c, n)) * factor
+                c2 = wide.power_below(wide.load(tops, i2 - start, c, n)) * factor
+                c3 = wide.power_below(wide.load(tops, i3 - start, c, n)) * factor
                 t0, t1 = wide.load(totals, i - start, c, n), wide.load(totals, i1 - start, c, n)
                 t2, t3 = wide.load(totals, i2 - start, c, n), wide.load(totals, i3 - start, c, n)
                 if folds == 1:
@@ -69,4 +90,11 @@ def products(start, stop, a, b, row_power, column_power, factor, shrink, folds, 
                 wide.store(totals, i3 - start, c, n, t3)
     for i in range(start, stop):
         for j in range(columns):
-            out[i, j] = totals[i - start, j] + (rests[i - start, j] if folds == 2 else 0.0)
+            top = tops[i - start, j]
+            if top == 0.0 or SMALLEST <= top < 2 * LARGEST:
+                out[i, j] = totals[i - start, j] + (rests[i - start, j] if folds == 2 else 0.0)
+            else:
+                terms = np.empty(inner)
+                for k in range(inner):
+                    terms[k] = np.float64(a[k, i]) * np.float64(b[k, j])
+                out[i, j] = sorted_sum(terms)

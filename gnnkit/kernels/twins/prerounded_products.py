@@ -15,8 +15,6 @@ def products(
     stop: int,
     a: NDArray[Any],
     b: NDArray[Any],
-    row_power: NDArray[np.float64],
-    column_power: NDArray[np.float64],
     factor: float,
     shrink: float,
     folds: int,
@@ -27,9 +25,13 @@ def products(
     with np.errstate(all="ignore"):
         for i in range(start, stop):
             terms = a[:, i : i + 1].astype(np.float64) * wide
-            centre = column_power[0] * factor * row_power[0, i]
+            top = np.abs(terms).max(axis=0)
+            usual = rounding.is_usual(top)
+            centre = np.where(usual, rounding.power_below(top), 0.0) * factor
             first = rounding.rounded(terms, centre)
             total = first.sum(axis=0)
             if folds == 2:
                 total = total + rounding.rounded(terms - first, centre * shrink).sum(axis=0)
             out[i] = total
+            for j in np.flatnonzero(~usual):
+                out[i, j] = rounding.sorted_sum(terms[:, j])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gnnkit.autodiff import SparseMatrix, Tensor, relu
+from gnnkit.autodiff.rules.reductions import mean
 from gnnkit.errors import InvalidArgumentError, unknown_name
 from gnnkit.graph import Graph, Topology
 from gnnkit.message import agg, message_program
@@ -342,4 +343,4 @@ def _mean(values: np.ndarray) -> float:
         raise InvalidArgumentError(
             "The mean over the nodes of the training graphs needs a node. Got none. Pass the graphs that you train on."
         )
-    return float(values.mean())
+    return float(mean(values))
