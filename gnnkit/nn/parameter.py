@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,23 @@ class SharedTensor(Tensor):
         if sums_are_exact() and self.ndim == 2 and np.ndim(rows) > 0:
             return rows_times(rows, self)
         return super().__rmatmul__(rows)
+
+    # Parts and other shapes of what is shared are shared; an index that is an array may count nodes or edges.
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        places = index if isinstance(index, tuple) else (index,)
+        return shared(part) if all(isinstance(p, int | slice | EllipsisType | None) for p in places) else part
+
+    def reshape(self, *shape: Any) -> Any:
+        return shared(super().reshape(*shape))
+
+    def transpose(self, *axes: Any) -> Any:
+        return shared(super().transpose(*axes))
+
+    @property
+    def T(self) -> Any:
+        return self.transpose()
 
 
 def shared(value: Tensor) -> Tensor:

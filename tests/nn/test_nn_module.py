@@ -211,3 +211,19 @@ def test_symmetry_of_containers():
     assert nn.Sequential(nn.Lambda(abs)).symmetry == nn.UNKNOWN
     assert nn.Residual(nn.ReLU()).symmetry == nn.POINTWISE | {"channels": "equivariant"}
     assert nn.Residual(nn.Lambda(abs)).symmetry == nn.UNKNOWN
+
+
+def test_parts_of_a_parameter_are_shared_by_all_nodes_but_rows_picked_by_an_array_are_not():
+    weight = nn.Parameter(np.arange(24.0).reshape(2, 3, 4))
+    for part in (
+        weight[0],
+        weight[:, 1:],
+        weight[..., None],
+        weight.reshape(6, 4),
+        weight.transpose(1, 0, 2),
+        weight.T,
+    ):
+        assert part.is_shared and part.requires_grad and not isinstance(part, nn.Parameter)
+    assert weight[0].transpose().shape == (4, 3)
+    for other in (weight[np.array([0, 1, 1])], weight[[0, 1]], weight + 1.0, weight * weight):
+        assert not getattr(other, "is_shared", False)

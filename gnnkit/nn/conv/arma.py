@@ -19,7 +19,7 @@ from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 
 class ARMAConv(Convolution):
@@ -176,7 +176,7 @@ def _side_by_side(weight: Tensor) -> Tensor:
     """[stacks, in, out] -> [in, stacks * out]: one product then maps for all stacks."""
     stacks, inside, outside = weight.shape
     weight = weight if stacks == 1 else weight.transpose(1, 0, 2)
-    return shared(weight.reshape(inside, stacks * outside))
+    return weight.reshape(inside, stacks * outside)
 
 
 def _function_named(activation: str | None) -> Callable[[Any], Any] | None:

@@ -14,7 +14,7 @@ from gnnkit.message import agg, message_program
 from gnnkit.nn.conv.base import Convolution, add_bias, add_into
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("sum", "mean")
 
@@ -119,7 +119,7 @@ class GMMConv(Convolution):
 
     def convolve(self, graph: Graph, x: Any) -> Tensor:
         e = self.edge_features(graph, self.edge_channels, self.weight.dtype)
-        side_by_side = shared(self.weight.transpose(1, 0, 2).reshape(x.shape[1], self.kernels * self.out_channels))
+        side_by_side = self.weight.transpose(1, 0, 2).reshape(x.shape[1], self.kernels * self.out_channels)
         h = (x @ side_by_side).reshape(graph.num_nodes, self.kernels, self.out_channels)
         params = {"mu": self.mu, "inverse_sigma": self.inverse_sigma}
         out = _programs[self.reducer](graph.topology, src={"h": h}, edge={"e": e}, params=params)

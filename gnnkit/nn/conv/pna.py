@@ -19,7 +19,7 @@ from gnnkit.nn.conv.base import Convolution, add_bias, add_into
 from gnnkit.nn.conv.networks import edge_product
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 AGGREGATORS = ("mean", "max", "min", "std", "var", "sum")
 SCALERS = ("identity", "amplification", "attenuation", "linear")
@@ -306,7 +306,7 @@ def _side_by_side(weight: Tensor) -> Tensor:
     """[parts, in, out] -> [in, parts * out]: one product then maps for all parts."""
     parts, inside, outside = weight.shape
     weight = weight if parts == 1 else weight.transpose(1, 0, 2)
-    return shared(weight.reshape(inside, parts * outside))
+    return weight.reshape(inside, parts * outside)
 
 
 def _concatenated(columns: list[Tensor]) -> Tensor:

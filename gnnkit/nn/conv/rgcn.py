@@ -28,7 +28,7 @@ from gnnkit.nn.conv.typed import TypedEdges, project
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import layer_name
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 REDUCERS = ("mean", "sum")
 MOST_REMEMBERED = 4  # sets of edge types per topology; the oldest goes first
@@ -185,7 +185,7 @@ class RGCNConv(Convolution):
     def _by_bases(self, graph: Graph, edges: TypedEdges, x: Any) -> Tensor:
         """A product for each basis and node, summed over the edges with the coefficients of their types."""
         num_bases, inside, outside = self.bases.shape
-        flat = shared(self.bases.transpose(1, 0, 2).reshape(inside, num_bases * outside))
+        flat = self.bases.transpose(1, 0, 2).reshape(inside, num_bases * outside)
         mix = take_rows(self.coefficients, self._types(graph))
         if self.reducer == "mean":
             mix = mix * edges.share.astype(mix.dtype)[:, None]

@@ -17,7 +17,7 @@ from gnnkit.nn.dropout import check_rate
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features, require_dense
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 
 class SGConv(Convolution):
@@ -297,7 +297,7 @@ class ChebConv(Convolution):
         what = ("cheb", self.K, self.lambda_max)
         stacked = terms() if weights is not None else aggregate_input(graph, what, x, terms)
         rows = self.K * x.shape[1]
-        return add_bias(stacked @ shared(self.weight.reshape(rows, self.out_channels)), self.bias)
+        return add_bias(stacked @ self.weight.reshape(rows, self.out_channels), self.bias)
 
     def _laplacian(self, topology: Topology, scale: Any, x: Tensor) -> Tensor:
         """``L~ x``; ``scale`` holds its off-diagonal part ``-2 / lambda_max S``."""

@@ -14,7 +14,7 @@ from gnnkit.nn.conv.normalise import normalised
 from gnnkit.nn.init import glorot_uniform
 from gnnkit.nn.inputs import as_features
 from gnnkit.nn.linear import check_count
-from gnnkit.nn.parameter import Parameter, shared
+from gnnkit.nn.parameter import Parameter
 
 
 class TAGConv(Convolution):
@@ -114,7 +114,7 @@ class TAGConv(Convolution):
 
         stacked = powers() if weighted else aggregate_input(graph, ("tag", self.K, self.normalise), x, powers)
         rows = (self.K + 1) * x.shape[1]
-        return add_bias(stacked @ shared(self.weight.reshape(rows, self.out_channels)), self.bias)
+        return add_bias(stacked @ self.weight.reshape(rows, self.out_channels), self.bias)
 
     def _powers_first(self, graph: Graph, x: Any) -> bool:
         if isinstance(x, SparseMatrix):
