@@ -68,6 +68,7 @@ from gnnkit.graph import to_scipy as to_scipy
 from gnnkit.graph import transforms as transforms
 from gnnkit.graph import typed_graph as typed_graph
 from gnnkit.graph import unbatch as unbatch
+from gnnkit.kernels import batch_invariant as batch_invariant
 from gnnkit.kernels import exact_sums as exact_sums
 
 __version__ = "0.1.0"

@@ -35,6 +35,7 @@ from gnnkit.kernels.exactness import exact_sums as exact_sums
 from gnnkit.kernels.exactness import sums_are_exact as sums_are_exact
 from gnnkit.kernels.invariance import batch_invariant as batch_invariant
 from gnnkit.kernels.invariance import is_batch_invariant as is_batch_invariant
+from gnnkit.kernels.invariance import ways as ways
 from gnnkit.kernels.memory import keep_freed_memory as keep_freed_memory
 from gnnkit.kernels.neighbours import edge_dot as edge_dot
 from gnnkit.kernels.neighbours import gather as gather

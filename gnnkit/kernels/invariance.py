@@ -13,6 +13,8 @@ import os
 from collections.abc import Iterator
 
 from gnnkit.errors import InvalidArgumentError
+from gnnkit.kernels.backend import current_backend
+from gnnkit.kernels.exactness import sums_are_exact
 
 VARIABLE = "GNNKIT_BATCH_INVARIANT"
 
@@ -82,3 +84,18 @@ def batch_invariant(wanted: bool = True) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+def ways() -> tuple[str, bool, bool]:
+    """What the bits of a result depend on besides its inputs: the backend, and which switches are on.
+
+    Whoever keeps results for later keeps them apart by it.
+
+    Examples
+    --------
+    >>> from gnnkit import kernels as K
+    >>> with K.use_backend("numpy"), K.exact_sums(), K.batch_invariant():
+    ...     K.ways()
+    ('numpy', True, True)
+    """
+    return current_backend(), sums_are_exact(), is_batch_invariant()

@@ -72,3 +72,26 @@ def test_engines_round_differently_and_the_switch_takes_one_for_all_sizes(monkey
     assert (whole != alone).any()
     with K.batch_invariant():
         np.testing.assert_array_equal(run(gk.batch(graphs)), np.concatenate([run(graph) for graph in graphs]))
+
+
+def test_what_was_remembered_in_another_mode_is_not_used():
+    @gk.message_program
+    def gated(src, dst):
+        return gk.agg.mean(gk.sigmoid(src.x - dst.x) * src.x)
+
+    def run(graph):
+        return gated(graph, src={"x": graph.x}, dst={"x": graph.x}).numpy()
+
+    rng = np.random.default_rng(0)
+    parts = [gk.path(n).replace(x=rng.random((n, 8)).astype("float32")) for n in (3, 5, 2000, 7)]
+    whole = gk.batch(parts)
+    before = [run(whole) for _ in range(3)][-1]  # constants are remembered from the second call on
+    with K.batch_invariant():
+        alone, together = np.concatenate([run(part) for part in parts]), run(whole)
+        for part in parts:
+            run(part)
+    np.testing.assert_array_equal(alone, together)
+    np.testing.assert_array_equal(before, run(whole))
+    with K.use_backend("numpy"):
+        plain = run(whole)
+    np.testing.assert_allclose(plain, before, rtol=1e-5)
