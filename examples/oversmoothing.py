@@ -6,8 +6,9 @@
 Over-smoothing: the relative Dirichlet energy says how much neighbours differ, whatever the size of their features.
 Over 64 layers of GCN with weights as they are drawn it falls by orders of magnitude; with skip connections it stays
 higher, and GCN2, which returns to its first features in every layer, keeps it. Over-squashing: the derivative of a
-node's output by the input of another says how strongly it is felt. On a long path and between the two cliques of a
-barbell it falls exponentially with the distance; a virtual node, joined to all, is a way of two steps between any two.
+node's output by the input of another says how strongly it is felt. On a long path the next few nodes are felt at least
+as strongly as the node itself; beyond them the influence falls, faster and faster, by orders of magnitude. Across the
+bridge of a barbell it falls from the start. A virtual node, joined to all, is a way of two steps between any two.
 Needs gnnkit[plot].
 """
 

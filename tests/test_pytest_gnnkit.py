@@ -92,6 +92,50 @@ def test_assert_equivariant_and_a_plain_assert_show_it_too(run):
     assert "gnnkit/symmetry/check" not in text and "assert 1 == 2" in text
 
 
+def test_what_is_called_wrongly_is_said_without_our_code(run):
+    result = run(
+        """
+        import gnnkit as gk
+        import pytest
+        from layers import LastWins
+
+        class Broken(gk.nn.Module):
+            symmetry = gk.nn.EQUIVARIANT
+            def forward(self, graph):
+                return graph.replace(x=1 / 0)
+
+        def test_group(assert_symmetry):
+            assert_symmetry(gk.nn.ReLU(), group="nods")
+
+        def test_class(assert_symmetry):
+            assert_symmetry(LastWins)
+
+        def test_output(assert_symmetry):
+            assert_symmetry(lambda g: g.x, group="nodes")
+
+        def test_own(assert_symmetry):
+            assert_symmetry(Broken())
+
+        def test_wrapped(small_graphs):
+            gk.symmetry.assert_equivariant(lambda g: g.x, small_graphs(2))
+        """
+    )
+    result.assert_outcomes(failed=5)
+    text = result.stdout.str()
+    assert "gnnkit/" not in text and "_pytest" not in text and len(text.splitlines()) < 65, text
+    for said in ("Did you mean 'nodes'?", "Got type.", "Pass output='nodes'", "in forward\n", "ZeroDivisionError: div"):
+        assert said in text, said
+    assert 'assert_symmetry(gk.nn.ReLU(), group="nods")' in text and "test_own.py:8: in forward" in text
+
+
+@pytest.mark.parametrize("given", ["", "()", "('many')", "(0)", "(3, 4)", "(n=3)"])
+def test_a_marker_without_a_number_is_refused(run, given):
+    result = run(f"import pytest\n\n@pytest.mark.gnnkit_cases{given}\ndef test_marked():\n    pass\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "The marker gnnkit_cases takes a whole number of cases, at least 1." in result.stderr.str()
+    assert "test_own.py::test_marked has gnnkit_cases(" in result.stderr.str()
+
+
 def test_cases_come_from_the_option_the_marker_or_the_default(run):
     text = """
         import gnnkit as gk

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gnnkit.errors import InvalidArgumentError
 
 OF_A_SET = 20  # graphs, of a data set of many
+IN_SPACE = 3  # dimensions
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,10 @@ class Sample:
         found = datasets.load(str(self.data))
         graphs = found[:OF_A_SET] if isinstance(found, list) else [found]
         return [graph.without(*self.without) for graph in graphs] if self.without else graphs
+
+
+def dimensions_for(groups: Iterable[str]) -> int:
+    """Columns of the positions that all graphs get because one of the groups moves them; 0 if none does."""
+    from gnnkit.nn.check_graphs import POSITION_GROUPS
+
+    return IN_SPACE if any(name in POSITION_GROUPS for name in groups) else 0

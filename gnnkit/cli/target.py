@@ -6,6 +6,7 @@ Their own code runs, as it would under ``python``; what they type as arguments i
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -14,61 +15,86 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gnnkit.errors import FileMissingError, GnnkitError, InvalidArgumentError, unknown_name
+from gnnkit.cli.blame import one_line, where
+from gnnkit.errors import FileMissingError, GnnkitError, InvalidArgumentError, UnknownNameError
 
+SHOWN = 12  # names
+READY = "gin = gk.nn.GINConv(gk.nn.MLP([3, 4])) in layers.py is checked as layers.py:gin"
 FORM = "Write for instance layers:MyConv, layers.py:MyConv or gnnkit.nn:GCNConv."
 
 
-def load_target(text: str, arguments: str | None) -> Any:
-    """Return the module or function that ``module:Name`` names.
+def load_target(text: str, arguments: str | None, *, seed: int | None = None) -> tuple[Any, int | None]:
+    """Return the module or function that ``module:Name`` names, and the channels that ``arguments`` say it takes.
 
-    A class is built with ``arguments``. A function is called with them if there are any, or if it takes none: it makes
-    what is meant. Anything else is returned as it is.
+    A class is built with ``arguments``, and if it is a gk.nn.Module its parameters are drawn with ``seed``. A function
+    is called with them if there are any, or if it takes none: it makes what is meant. Anything else stays as it is.
     """
-    where, _, name = text.rpartition(":")
-    if not where or not name:
-        raise InvalidArgumentError(f"What to check is named module:Name. Got {text!r}. {FORM}")
-    module = import_module(where)
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            raise unknown_name(f"class or function of {where}", part, known)
-        found = getattr(found, part)
+    found, name = find_target(text)
     positional, named = read_arguments(arguments)
     if isinstance(found, type) or (callable(found) and _makes(found, bool(positional or named))):
-        return _called(found, name, positional, named)
+        made = _called(found, text, positional, named)
+        if isinstance(found, type) and seed is not None:
+            _draw_parameters(made, name, seed)
+        return made, _typed_channels(found, positional, named)
     if positional or named:
         raise InvalidArgumentError(
             f"Only a class or a function can be built. Got --args for {name}, which is ready made. Leave --args out."
         )
-    return found
+    return found, None
 
 
-def import_module(where: str) -> ModuleType:
+def find_target(text: str) -> tuple[Any, str]:
+    """Return what ``module:Name`` names, as it stands there, and the name."""
+    place, _, name = text.rpartition(":")
+    if not place or not name:
+        raise InvalidArgumentError(f"What to check is named module:Name. Got {text!r}. {FORM}")
+    found: Any = import_module(place)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise _no_such(place, found, part)
+        found = getattr(found, part)
+    return found, name
+
+
+def _typed_channels(made: Any, positional: list[Any], named: dict[str, Any]) -> int | None:
+    """The ``in_channels`` or ``channels`` among the arguments, by name or by place."""
+    try:
+        given = inspect.signature(made).bind_partial(*positional, **named).arguments
+    except (TypeError, ValueError):
+        return None
+    return next((given[name] for name in ("in_channels", "channels") if type(given.get(name)) is int), None)
+
+
+def _no_such(place: str, found: Any, name: str) -> UnknownNameError:
+    known = sorted(key for key, value in vars(found).items() if callable(value) and not key.startswith("_"))
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    lost = f"{place} has no class or function {name!r}."
+    if close:
+        return UnknownNameError(f"Did you mean {' or '.join(map(repr, close))}? {lost}")
+    shown = ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN} more" if len(known) > SHOWN else "")
+    return UnknownNameError(f"{lost} There are: {shown or 'none'}.")
+
+
+def import_module(place: str) -> ModuleType:
     """Import a module by its dotted name, or a file by its path, as seen from the current folder."""
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    if place.endswith(".py") and not Path(place).is_file():
+        raise FileMissingError(f"A file that is to be imported must exist. There is no '{place}'. {FORM}")
     try:
-        if where.endswith(".py"):
-            return _from_file(Path(where))
-        return importlib.import_module(where)
-    except GnnkitError:
-        raise
+        return _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ModuleNotFoundError as error:
-        if error.name is not None and where.split(".")[0] == error.name.split(".")[0]:
+        if error.name is not None and place.split(".")[0] == error.name.split(".")[0]:
             raise InvalidArgumentError(
                 f"A module must be importable from the current folder. There is no {error.name!r}. {FORM}"
             ) from None
-        raise _broken(where, error) from error
+        raise _broken(place, error) from error
     except Exception as error:
-        raise _broken(where, error) from error
+        raise _broken(place, error) from error
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileMissingError(f"A file that is to be imported must exist. There is no '{path}'. {FORM}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -77,10 +103,10 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _broken(where: str, error: Exception) -> InvalidArgumentError:
+def _broken(place: str, error: Exception) -> InvalidArgumentError:
     return InvalidArgumentError(
-        f"A module must import without errors. Importing {where!r} raised {type(error).__name__}: {error}. "
-        f'Look into it with: python -c "import {Path(where).stem}"'
+        f"A module must import without errors. Importing {place!r} raised {type(error).__name__}{where(error)}: "
+        f'{one_line(error)}. Mend it there, or look into it with: python -c "import {Path(place).stem}"'
     )
 
 
@@ -93,10 +119,11 @@ def read_arguments(text: str | None) -> tuple[list[Any], dict[str, Any]]:
         named = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg is not None}
         if len(named) != len(call.keywords):
             raise ValueError("** is not read")
-    except (SyntaxError, ValueError, AssertionError) as error:
+    except (SyntaxError, ValueError, AssertionError):
         raise InvalidArgumentError(
-            f"Arguments are plain values separated by commas. Got --args {text!r} ({error}). "
-            "Write for instance --args 'in_channels=3, out_channels=4', with quotes around texts: \"reducer='max'\"."
+            f"Arguments are plain values separated by commas. Got --args {text!r}. Write for instance --args "
+            "'in_channels=3, out_channels=4', with quotes around texts: \"reducer='max'\". What takes a layer or a "
+            f"function is made in a file: {READY}."
         ) from None
     return positional, named
 
@@ -108,20 +135,39 @@ def _makes(function: Any, arguments: bool) -> bool:
     return arguments or not inspect.signature(function).parameters
 
 
-def _called(made: Any, name: str, positional: list[Any], named: dict[str, Any]) -> Any:
+def _called(made: Any, text: str, positional: list[Any], named: dict[str, Any]) -> Any:
+    name = text.rpartition(":")[2]
     try:
         return made(*positional, **named)
-    except GnnkitError:
-        raise
+    except Exception as error:
+        if isinstance(error, GnnkitError) and not where(error):
+            raise
+        raise InvalidArgumentError(
+            f"{name} must be built from the arguments that are given. It raised {type(error).__name__}{where(error)}: "
+            f"{one_line(error)}. Give what it needs with --args; it is {name}{_signature(made)}. Where it takes a layer"
+            f" or a function, make it in a file: {READY}."
+        ) from error
+
+
+def _draw_parameters(made: Any, name: str, seed: int) -> None:
+    from gnnkit.nn.module import Module
+
+    if not isinstance(made, Module) or type(made).reset_parameters is not Module.reset_parameters:
+        return
+    try:
+        made.reset_parameters(seed)
     except Exception as error:
         raise InvalidArgumentError(
-            f"{name} must be built from the arguments that are given. It raised {type(error).__name__}: {error}. "
-            f"Give what it needs with --args; it is {name}{_signature(made)}."
+            f"The parameters of a class are drawn with --seed. {name}.reset_parameters({seed}) raised "
+            f"{type(error).__name__}{where(error)}: {one_line(error)}. Mend it there, or check an instance."
         ) from error
 
 
 def _signature(made: Any) -> str:
+    """The signature without annotations, which say more about typing than about what to type."""
     try:
-        return str(inspect.signature(made))
+        signature = inspect.signature(made)
     except (TypeError, ValueError):
         return "(...)"
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(inspect.Signature(bare))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gnnkit.autodiff import no_grad
+from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
 from gnnkit.nn import module as module_base
 from gnnkit.nn.inputs import features_of
@@ -121,6 +122,11 @@ def summary(model: Module, *inputs: Any) -> Summary:
     Summary
         Printable.
 
+    Raises
+    ------
+    InvalidArgumentError
+        If there are no inputs.
+
     Notes
     -----
     Sizes are those of this input: twice the nodes at equal degree cost twice the work, with the same parameters, and a
@@ -144,6 +150,11 @@ def summary(model: Module, *inputs: Any) -> Summary:
     ----------------------------------------------------------
     total  Sequential          50              0    980  1,480
     """
+    if not inputs:
+        raise InvalidArgumentError(
+            f"A summary needs what the model is called with. {type(model).__name__} got nothing. Pass a graph: "
+            "model.summary(graph)."
+        )
     watcher = _Watcher(names={id(module): name for name, module in model.named_modules()})
     for value in inputs:
         watcher.set_depth(value, 0, ReceptiveField.of_input(value))

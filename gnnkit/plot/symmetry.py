@@ -23,7 +23,9 @@ from gnnkit.symmetry.report import edges_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_LABELLED = 12  # nodes; values beside more of them would lie on each other
+MOST_LABELLED = 12  # nodes; values of more of them would lie on each other
+LINE = 0.16  # inches
+MOST_COLUMNS, LONGEST = 4, 8  # of an image, and letters of a value, that leave room beside the nodes
 WRONG = PALETTE[5]
 
 
@@ -42,7 +44,9 @@ def counterexample(found: Counterexample | Report, path: PathLike | None = None,
     -------
     matplotlib.figure.Figure
         Left the graph, right the graph after the group has acted. A node of the right keeps the place that its node has
-        on the left, images are turned or shifted. The node whose value differs is marked on both sides with its values.
+        on the left, images are turned or shifted. The node whose value differs is marked on both sides; the titles say
+        what it must be, and is. Values too long for a node, and fields that the group changes such as positions, stand
+        below.
 
     Raises
     ------
@@ -63,12 +67,15 @@ def counterexample(found: Counterexample | Report, path: PathLike | None = None,
     row = example.finding.row if example.finding.level == "nodes" else None
     mark = None if row is None else example.source_row()
     word = "gradient" if example.finding.kind == "gradient" else "f"
-    panels = (
-        ("graph", left, placed, mark, f"{word} must become {_short(example.left)}"),
-        ("moved graph", right, moved, row, f"{word} is {_short(example.right)}"),
-    )
-    for axis, (title, graph, position, chosen, value) in zip(axes, panels):
-        _panel(axis, title, graph, position, chosen, value, field)
+    changed = [name for name in right.nodes if name != field and _differs(left, right, source, name)]
+    titles = ("each alone", "as one batch") if len(example.element.lefts) > 1 else ("graph", "moved graph")
+    values = (f"{word} must become {_short(example.left)}", f"{word} is {_short(example.right)}")
+    panels = ((left, placed, mark), (right, moved, row))
+    lines = 0
+    for axis, title, value, (graph, position, chosen) in zip(axes, titles, values, panels):
+        titled = title if chosen is None else f"{title}: {value}"
+        lines = max(lines, _panel(axis, titled, graph, position, chosen, field, changed))
+    figure.set_figheight(5.0 + LINE * (lines - 1))
     header = f"{example.element}\ndiffers at {example.place()}"
     if row is None:
         header += f": {example.finding.message}"
@@ -110,48 +117,81 @@ def _places(graph: Graph) -> NDArray[np.float64]:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
+def _differs(left: Graph, right: Graph, source: NDArray[Any] | None, name: str) -> bool:
+    """Whether the group changes a node field beyond carrying it along."""
+    if source is None or name not in left.nodes or is_image(right):
+        return False
+    return not np.array_equal(raw(left.nodes[name])[source], raw(right.nodes[name]))
+
+
 def _panel(
-    axis: Any, title: str, graph: Graph, position: NDArray[Any], chosen: int | None, value: str, field: str
-) -> None:
-    marked = np.zeros(graph.num_nodes, bool)
-    if chosen is not None and chosen < graph.num_nodes:
-        marked[chosen] = True
+    axis: Any,
+    title: str,
+    graph: Graph,
+    position: NDArray[Any],
+    chosen: int | None,
+    field: str,
+    changed: list[str],
+) -> int:
+    """Draw one side; returns the number of lines of text below it."""
     draw_graph(graph, ax=axis, layout=position, labels=True, legend=False, title=title)
-    for node in np.flatnonzero(marked).tolist():
-        axis.scatter(*position[node], s=620, facecolors="none", edgecolors=WRONG, linewidths=2.2, zorder=6)
+    if chosen is not None and chosen < graph.num_nodes:
+        ring = {"facecolors": "none", "edgecolors": WRONG, "linewidths": 2.2}
+        axis.scatter(*position[chosen], s=620, zorder=6, clip_on=False, **ring)
     loops = np.unique(graph.senders[graph.senders == graph.receivers])
     for node in [] if is_image(graph) else loops.tolist():
         axis.scatter(*position[node], s=420, facecolors="none", edgecolors=FAINT, linewidths=0.9, zorder=1)
-    if field in graph.nodes and graph.num_nodes <= MOST_LABELLED:
-        for node, (x, y) in enumerate(position):
-            text = f"{field} = {_row(raw(graph.nodes[field])[node])}"
-            if marked[node]:
-                text += f"\n{value}"
-            axis.annotate(
-                text,
-                (x, y),
-                xytext=(0, -22),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                fontsize=8,
-                color=WRONG if marked[node] else INK,
-                parse_math=False,
-                zorder=7,
-                bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},  # edges run behind
-            )
-    note = fill_lines(edges_line(graph), 60)
+    notes = [edges_line(graph)]
+    if graph.num_nodes <= MOST_LABELLED:
+        listed = [name for name in (field, *changed) if name in graph.nodes]
+        texts = {name: [_row(value) for value in raw(graph.nodes[name])] for name in listed}
+        if field in texts and _fits(graph, position, texts[field]):
+            _write(axis, position, [f"{field} = {text}" for text in texts.pop(field)], chosen)
+        notes += [
+            f"node {node}: " + ", ".join(f"{name} = {rows[node]}" for name, rows in texts.items())
+            for node in range(graph.num_nodes if texts else 0)
+        ]
+    note = "\n".join(fill_lines(line, 66) for line in notes)
     axis.text(0.0, -0.02, note, transform=axis.transAxes, fontsize=8, color=FAINT, va="top", parse_math=False)
+    if graph.num_nodes in (1, 2):  # on a point or a line there is no extent that margins could be a part of
+        axis.update_datalim([position.mean(axis=0) - 0.5, position.mean(axis=0) + 0.5])
     axis.margins(0.35)
+    return note.count("\n") + 1
+
+
+def _fits(graph: Graph, position: NDArray[Any], texts: list[str]) -> bool:
+    """Whether texts beside the nodes stay clear of each other."""
+    columns = len(np.unique(position[:, 0].round(6))) if is_image(graph) else 1
+    return columns <= MOST_COLUMNS and max(map(len, texts), default=0) <= LONGEST
+
+
+def _write(axis: Any, position: NDArray[Any], texts: list[str], chosen: int | None) -> None:
+    """Write a text above the nodes of the upper half and below the others: away from the edges, which run inside."""
+    middle = position[:, 1].mean() if len(position) else 0.0
+    for node, ((x, y), text) in enumerate(zip(position, texts)):
+        above = y > middle + 1e-9
+        axis.annotate(
+            text,
+            (x, y),
+            xytext=(0, 18 if above else -18),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=8,
+            color=WRONG if node == chosen else INK,
+            parse_math=False,
+            zorder=7,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+        )
 
 
 def _short(value: Any) -> str:
-    return f"{float(value):.6g}" if isinstance(value, float | np.floating) else shorten(str(value), 60)
+    return f"{float(value) + 0.0:.6g}" if isinstance(value, float | np.floating) else shorten(str(value), 60)
 
 
 def _row(value: Any) -> str:
     values = np.atleast_1d(value)
-    texts = [f"{v:.4g}" if isinstance(v, float | np.floating) else str(v) for v in values.reshape(-1)[:6]]
+    texts = [f"{v + 0.0:.4g}" if isinstance(v, float | np.floating) else str(v) for v in values.reshape(-1)[:6]]
     return texts[0] if len(texts) == 1 else f"[{' '.join(texts)}{' ...' if values.size > 6 else ''}]"
 
 

@@ -1,7 +1,16 @@
 """Symmetry as a contract: check, assert and explain whether a function of graphs is equivariant or invariant.
 
-Beside it: what networks can tell apart (colour refinement, classic pairs), how far they see, and what depth does.
-Floor 3.5: knows graphs, Tensors and message programs; models are recognised by what they offer, not imported.
+- Checks: ``check`` returns a ``Report``, ``assert_equivariant`` and ``assert_invariant`` raise; ``GROUPS`` by name;
+  ``check_rule`` for a rule over a list of neighbours.
+- Models of other libraries: ``from_estimator``, ``from_torch``.
+- Graphs to check on: ``small_graphs``, ``small_images``; ``strategies.graphs`` for hypothesis.
+- What networks can tell apart: ``colour_refinement``, ``wl_equivalent``, ``wl_level``, ``distinguishes``, and classic
+  ``pairs`` that look alike.
+- How far they see: ``receptive_field``, ``influence``. What depth does: ``energies``, ``dirichlet_energy``,
+  ``mean_average_distance``.
+
+Layers say what they promise in ``layer.symmetry``; ``gk.nn.check_declared`` holds them to it. Floor 3.5: knows graphs,
+Tensors and message programs; models are recognised by what they offer, not imported.
 """
 
 from gnnkit.symmetry import pairs as pairs
@@ -35,3 +44,10 @@ from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_dist
 from gnnkit.symmetry.subjects import Subject as Subject
 from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
 from gnnkit.symmetry.tuples import wl_level as wl_level
+
+
+def __dir__() -> list[str]:
+    from types import ModuleType
+
+    modules = {name for name, value in globals().items() if isinstance(value, ModuleType)} - {"pairs", "strategies"}
+    return sorted(name for name in globals() if name not in modules and not name.startswith("_"))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.errors import InvalidArgumentError
+from gnnkit.errors import InvalidArgumentError, type_name
 from gnnkit.graph import Graph
 from gnnkit.symmetry.groups import GROUPS
 from gnnkit.symmetry.models import answer, check_level, is_module, rows, working_copy
@@ -101,8 +101,8 @@ class Distinction:
 
 def distinguishes(
     model: Any,
-    first: Graph,
-    second: Graph,
+    first: Graph | tuple[Graph, Graph],
+    second: Graph | None = None,
     *,
     output: str | None = None,
     draws: int | None = None,
@@ -118,7 +118,7 @@ def distinguishes(
         A :class:`gnnkit.nn.Module`, or any function of a Graph that returns a Graph, a Tensor or an array. A module is
         copied, converted to ``dtype`` and used in evaluation mode; yours stays as it is.
     first, second : Graph
-        Single graphs, with the features that the model reads.
+        Single graphs, with the features that the model reads. Or both as one pair, in place of the first.
     output : str, optional
         "globals": the model's ``u``, or the array it returns for the graph. "nodes": the multiset of the rows of ``x``,
         in which nodes have no order; graphs of different sizes then are infinitely far apart. None, for models that
@@ -169,7 +169,7 @@ def distinguishes(
     False
     """
     check_level(output)
-    pair = [as_given(single_graph(g), np.dtype(dtype)) for g in (first, second)]
+    pair = [as_given(single_graph(g), np.dtype(dtype)) for g in _two(first, second)]
     rng = np.random.default_rng(rng)
     copied = working_copy(model, dtype)
     _check_counts(model, draws, relabellings)
@@ -189,6 +189,17 @@ def distinguishes(
     shown = best if invariant else max(found, key=lambda draw: draw.noise)
     return Distinction(
         told, invariant, shown.separation, shown.noise, shown.threshold, tuple(found), output, relabellings
+    )
+
+
+def _two(first: Any, second: Any) -> tuple[Any, Any]:
+    if second is not None:
+        return first, second
+    if isinstance(first, tuple | list) and len(first) == 2:
+        return first[0], first[1]
+    came = f"a {type_name(first)} of {len(first)}" if isinstance(first, tuple | list) else f"one {type_name(first)}"
+    raise InvalidArgumentError(
+        f"Two graphs are told apart, or not. Got {came}. Pass distinguishes(model, first, second), or a pair of graphs."
     )
 
 

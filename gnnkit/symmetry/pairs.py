@@ -14,6 +14,15 @@ from gnnkit.errors import InvalidArgumentError, InvalidGraphError, graph_advice,
 from gnnkit.graph import Graph, batch, complete, cycle, from_edges
 from gnnkit.graph.report import component_labels
 
+__all__ = [
+    "cfi",
+    "coloured_cubes",
+    "decalin_and_bicyclopentyl",
+    "hexagon_and_prism",
+    "shrikhande_and_rook",
+    "two_triangles_and_hexagon",
+]
+
 Pair = tuple[Graph, Graph]
 
 
@@ -246,3 +255,7 @@ def _undirected(edges: list[tuple[int, int]], num_nodes: int) -> Graph:
 def _plain(senders: np.ndarray, receivers: np.ndarray, num_nodes: int) -> Graph:
     forward = senders < receivers
     return _undirected(list(zip(senders[forward].tolist(), receivers[forward].tolist())), num_nodes)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,6 +6,7 @@ and if every number of neighbours has one. Imports autodiff, the error tree and 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import permutations, product
@@ -15,6 +16,7 @@ import numpy as np
 
 from gnnkit.autodiff import Tensor, as_array
 from gnnkit.errors import InvalidArgumentError, type_name
+from gnnkit.symmetry.models import is_module
 from gnnkit.symmetry.rule_report import ADVICE, Array, Finding, RuleReport, count_text, short_text
 
 Rule = Callable[[Any, Any], Any]
@@ -58,7 +60,7 @@ def check_rule(
     Raises
     ------
     InvalidArgumentError
-        If the rule is not callable, or a number is out of range.
+        If the rule cannot be called with two arguments, is a layer, or a number is out of range.
 
     Notes
     -----
@@ -89,6 +91,7 @@ def check_rule(
         raise InvalidArgumentError(
             f"A rule must be callable as rule(own, neighbours). Got {type_name(rule)}. Pass a function."
         )
+    _check_takes_two(rule)
     for name, value, low, high in (
         ("channels", channels, 1, None),
         ("max_neighbours", max_neighbours, 2, 5),
@@ -108,6 +111,26 @@ def check_rule(
         trial.found.pop("gradient", None)  # it follows
     findings = tuple(trial.found[problem] for problem in ADVICE if problem in trial.found)
     return RuleReport(not findings, findings, trial.gradients, trial.cases, getattr(rule, "__name__", type_name(rule)))
+
+
+def _check_takes_two(rule: Any) -> None:
+    if is_module(rule):
+        raise InvalidArgumentError(
+            f"A rule takes one node's state and its neighbours'. Got the layer {type_name(rule)}, which takes a graph. "
+            "Check a layer with gk.symmetry.check(layer, graphs)."
+        )
+    try:
+        signature = inspect.signature(rule)
+    except (TypeError, ValueError):  # some functions of C have none
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        name = getattr(rule, "__name__", type_name(rule))
+        raise InvalidArgumentError(
+            f"A rule is called as rule(own, neighbours), with two arguments. Got {name}{signature}: {error}. "
+            "Give it these two; a function of a graph is checked by gk.symmetry.check(function, graphs)."
+        ) from None
 
 
 def _cases(channels: int, most: int, trials: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:

@@ -16,6 +16,8 @@ from gnnkit.errors import unknown_name
 from gnnkit.graph import Graph, batch, from_edges
 from gnnkit.symmetry.shrink import hypothesis_or_error
 
+__all__ = ["KINDS", "graphs"]
+
 Pairs = list[tuple[int, int]]
 
 KINDS = ("empty", "edgeless", "isolated", "hub", "loops", "parallel", "disconnected", "regular", "any")
@@ -165,3 +167,7 @@ def _graph(
         nodes=None if position is None else {"pos": position},
         undirected=undirected,
     )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

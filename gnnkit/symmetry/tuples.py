@@ -33,7 +33,7 @@ def wl_equivalent(
     Parameters
     ----------
     first, second : Graph
-        Single graphs.
+        Single graphs, of any number of components; a batch is several graphs, and refused.
     k : int
         1 is colour refinement. Larger k colour all k-tuples of nodes.
     variant : str
@@ -139,7 +139,8 @@ def single_graph(graph: Any) -> Graph:
     if graph.num_graphs != 1:
         raise InvalidGraphError(
             f"A comparison must be between two single graphs. Got a batch of {graph.num_graphs} "
-            f"({type_name(graph)}). Take one of gk.unbatch(g)."
+            f"({type_name(graph)}). Take one of gk.unbatch(g), or make one graph of its parts: senders, receivers, _ = "
+            "g.to_edges(), then gk.from_edges(senders, receivers, num_nodes=g.num_nodes, x=g.x)."
         )
     return graph
 

@@ -7,6 +7,7 @@ import pytest
 
 import gnnkit as gk
 from gnnkit import nn
+from gnnkit.errors import InvalidArgumentError
 from gnnkit.message import neighbour_sum
 
 
@@ -160,3 +161,8 @@ def test_work_of_every_named_model_doubles_with_the_nodes(name):
     assert large.flops == 2 * small.flops
     assert large.num_bytes == 2 * small.num_bytes
     assert large.num_parameters == small.num_parameters == model.num_parameters == sum(r.parameters for r in small.rows)
+
+
+def test_a_summary_without_a_graph_says_what_to_pass():
+    with pytest.raises(InvalidArgumentError, match=r"Linear got nothing\. Pass a graph: model\.summary\(graph\)"):
+        nn.Linear(2, 2).summary()

@@ -153,3 +153,15 @@ def test_what_is_refused():
         distinguishes("gin", *pair)
     with pytest.raises(InvalidGraphError, match="a batch of 2"):
         distinguishes(lambda g: g, gk.batch(pair), pair[0])
+
+
+def test_a_pair_may_be_passed_as_one():
+    def walks(graph):
+        return gk.message.neighbour_sum(graph.topology, graph.x)
+
+    pair = gk.symmetry.pairs.hexagon_and_prism()
+    assert distinguishes(walks, pair, output="nodes") and distinguishes(walks, *pair, output="nodes")
+    with pytest.raises(InvalidArgumentError, match=r"Got one Graph\. Pass distinguishes\(model, first, second\)"):
+        distinguishes(walks, pair[0], output="nodes")
+    with pytest.raises(InvalidArgumentError, match=r"Got a tuple of 3"):
+        distinguishes(walks, (*pair, pair[0]), output="nodes")

@@ -100,3 +100,13 @@ def test_bases_that_are_refused():
         pairs.cfi(nx.path_graph(3))
     with pytest.raises(InvalidArgumentError, match="Got one of degree 17"):
         pairs.cfi(gk.star(18))
+
+
+def test_dir_shows_what_there_is_and_nothing_else():
+    assert set(dir(gk.symmetry.pairs)) == {*pairs.__all__} == {make.__name__ for make in ALL.values() if make.__doc__}
+    assert dir(gk.symmetry.strategies) == ["KINDS", "graphs"]
+    shown = dir(gk.symmetry)
+    assert {"check", "GROUPS", "pairs", "strategies", "wl_level"} <= set(shown)
+    assert not {"case", "pieces", "checking", "tuples"} & set(shown) and not [n for n in shown if n.startswith("_")]
+    told = gk.symmetry.__doc__
+    assert [n for n in shown if n not in told and n[0].islower()] == []

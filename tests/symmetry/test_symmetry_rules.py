@@ -151,3 +151,21 @@ def test_representation_and_refusals():
         check_rule(mean_of_neighbours, max_neighbours=9)
     with pytest.raises(InvalidArgumentError, match=r"channels must be .* at least 1\. Got 0"):
         check_rule(mean_of_neighbours, channels=0)
+
+
+def one(own):
+    return own
+
+
+def three(own, neighbours, edges):
+    return own
+
+
+def test_what_takes_no_two_arguments_is_refused_before_anything_is_said():
+    with pytest.raises(InvalidArgumentError, match=r"with two arguments\. Got one\(own\): too many positional"):
+        check_rule(one)
+    with pytest.raises(InvalidArgumentError, match=r"Got three\(own, neighbours, edges\): missing.*'edges'"):
+        check_rule(three)
+    with pytest.raises(InvalidArgumentError, match=r"Got the layer GCNConv.*gk\.symmetry\.check\(layer, graphs\)"):
+        check_rule(gk.nn.GCNConv(1, 1, rng=0))
+    assert check_rule(lambda own, neighbours, scale=2.0: own + scale * neighbours.sum(axis=0))

@@ -148,5 +148,9 @@ def test_what_is_refused():
         wl_equivalent(gk.path(2), gk.path(2), 2, variant="local")
     with pytest.raises(InvalidGraphError, match=r"Got a batch of 2.*gk\.unbatch"):
         wl_equivalent(gk.batch([gk.path(2), gk.path(2)]), gk.path(4))
+    two = gk.batch([gk.cycle(3), gk.cycle(3)])
+    senders, receivers, _ = two.to_edges()  # as the message says
+    one = gk.from_edges(senders, receivers, num_nodes=two.num_nodes)
+    assert wl_equivalent(one, gk.cycle(6)) and not wl_equivalent(one, gk.cycle(6), 2)
     with pytest.raises(InvalidGraphError, match=r"networkx\.Graph\. Convert it"):
         wl_equivalent(nx.path_graph(3), gk.path(3))

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from gnnkit.cli import app
 from gnnkit.cli.target import load_target, read_arguments
 from gnnkit.errors import InvalidArgumentError
+from gnnkit.symmetry import GROUPS
 
 OWN = '''
 import numpy as np
@@ -54,6 +55,27 @@ class Shared(gk.nn.Module):
         return self.norm(graph)
 
 
+class Child(gk.nn.Module):
+    """Holds a layer of other channels before its own."""
+
+    symmetry = gk.nn.EQUIVARIANT
+
+    def __init__(self, in_channels):
+        self.edges = gk.nn.Linear(9, 2)
+        self.own = gk.nn.Linear(in_channels, 2)
+
+    def forward(self, graph):
+        return graph.replace(x=self.own(graph.x))
+
+
+class Distances(gk.nn.Module):
+    symmetry = {"nodes": "equivariant", "euclidean": "invariant"}
+
+    def forward(self, graph):
+        pos = graph.nodes["pos"]
+        return graph.replace(x=(pos * pos).sum(axis=1, keepdims=True) * 0.0)
+
+
 def total(graph):
     return gk.tensor(graph.x).sum(axis=0)
 
@@ -64,6 +86,14 @@ def first(graph):
 
 def broken(graph):
     return 1 / 0
+
+
+def narrow(graph):
+    return gk.nn.Linear(7, 2)(graph.x)
+
+
+def typo(graph):
+    return gk.message.message_passing(graph, mesage=3)
 
 
 def make(channels=2):
@@ -182,11 +212,23 @@ def test_what_no_graph_can_show_is_said_and_not_passed_over() -> None:
         (["own_layers:Mean", "--args", "3, open('x')"], "Arguments are plain values"),
         (["own_layers:Mean", "--args", "3, **{}"], "Arguments are plain values"),
         (["own_layers:instance", "--args", "3"], "which is ready made"),
-        (["own_layers:constant"], "declares no symmetry"),
+        (["own_layers:constant"], "own_layers:constant is 'int', which cannot be called. Name a layer"),
         (["own_layers:Silent"], "declares no symmetry, and there is no --group. Add --group nodes"),
         (["own_layers:total"], "declares no symmetry"),
         (["own_layers:total", "--group", "nodes"], "must say what their rows are"),
-        (["own_layers:broken", "--group", "nodes"], "broken raised ZeroDivisionError: division by zero. Give graphs"),
+        (
+            ["own_layers:broken", "--group", "nodes"],
+            "in broken, own_layers.py line 72: division by zero. Mend",
+        ),
+        (["own_layers:narrow", "--group", "nodes"], "narrow raised ShapeError in narrow, own_layers.py line 76: "),
+        (["own_layers:narrow", "--group", "nodes"], "give others: --channels (columns of x), --edge-channels (of e)"),
+        (["own_layers:typo", "--group", "nodes"], "in typo, own_layers.py line 80: "),
+        (["own_layers:typo", "--group", "nodes"], ". Mend that line."),
+        (["gnnkit.nn:GCNCnv"], "Error: Did you mean 'GCNConv'"),
+        (["own_layers:Xyzzy"], "own_layers has no class or function 'Xyzzy'. There are: Child, Distances, LastWins"),
+        (["gnnkit.nn:GINConv"], "it is GINConv(mlp, *, eps=0.0"),
+        (["gnnkit.nn:GINConv"], "gin = gk.nn.GINConv(gk.nn.MLP([3, 4])) in layers.py is checked as layers.py:gin."),
+        (["gnnkit.nn:GINConv", "--args", "MLP([3, 4])"], "Got --args 'MLP([3, 4])'. Write for instance"),
         (["own_layers:instance", "--group", "nods"], "Did you mean 'nodes'"),
         (["own_layers:instance", "--expect", "equal"], "--expect is equivariant or invariant"),
         (["own_layers:instance", "--size", "8 by 8"], "written like 28x28"),
@@ -201,6 +243,40 @@ def test_what_is_typed_wrongly_is_said_in_one_message(words: list[str], text: st
     assert result.exit_code == 2, result.output
     assert text in " ".join(result.stderr.split()), result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_groups_may_be_repeated_or_separated_by_commas() -> None:
+    result = gnnkit("own_layers:largest", "--group", "reversal,edges", "--group", "nodes", "--channels", "1")
+    assert result.exit_code == 1 and list(rows(result)) == ["reversal", "edges", "nodes"]
+
+
+def test_channels_come_from_what_was_typed_and_positions_from_the_groups() -> None:
+    for typed in ("5", "in_channels=5"):
+        assert gnnkit("own_layers:Child", "--args", typed).exit_code == 0
+    result = gnnkit("own_layers:Distances")
+    assert list(rows(result)) == ["nodes", "euclidean"], result.output
+
+
+def test_the_seed_draws_the_parameters_of_a_class() -> None:
+    one, two, other = (
+        next(load_target("own_layers:Child", "3", seed=seed)[0].parameters()).numpy() for seed in (4, 4, 5)
+    )
+    assert (one == two).all() and (one != other).any()
+
+
+def test_the_help_lists_every_group_and_fits_80_columns() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["check", "--help"]).stdout
+    assert [name for name in GROUPS if name not in shown] == []
+    examples = [line.strip() for line in shown.splitlines() if line.strip().startswith("gnnkit check")]
+    assert len(examples) == 5 and examples[2].endswith("--output globals") and examples[1].endswith("found.png")
+
+
+def test_a_declaration_that_is_wrong_is_found_where_it_stands(folder: Path) -> None:
+    (folder / "bad.py").write_text("import gnnkit as gk\n\nsymmetry = gk.nn.Symmetry({'nods': 'equivariant'})\n")
+    result = gnnkit("bad.py:Mean")
+    assert result.exit_code == 2 and "UnknownNameError in bad.py line 3: " in result.stderr
+    (folder / "bad.py").write_text("import gnnkit as gk\nx = = 1\n")
+    assert "raised SyntaxError in bad.py line 2: invalid syntax. Mend it" in gnnkit("bad.py:Mean").stderr
 
 
 def test_a_file_that_does_not_import_is_named(folder: Path) -> None:
@@ -218,4 +294,4 @@ def test_arguments_are_values_and_never_run() -> None:
     for text in ("x=__import__('os')", "a b", "1) + f(2"):
         with pytest.raises(InvalidArgumentError, match=r"plain values separated by commas\. Got --args"):
             read_arguments(text)
-    assert load_target("gnnkit.nn:models.build", "'gcn', 3, 2").num_parameters
+    assert load_target("gnnkit.nn:models.build", "'gcn', 3, 2")[0].num_parameters
