@@ -1,7 +1,7 @@
 """Random cases of the symmetry checker on layers that are right: none may be flagged. Prints a table.
 
-    python tests/bench/bench_symmetry.py                       10,000 cases each
-    python tests/bench/bench_symmetry.py --cases 100 --only GCN
+python tests/bench/bench_symmetry.py                       10,000 cases each
+python tests/bench/bench_symmetry.py --cases 100 --only GCN
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The pytest plugin of gnnkit: ``assert_symmetry``, ``small_graphs``, and counterexamples in place of tracebacks.
 
 pytest loads this file in every run of every project beside which gnnkit is installed, so it imports nothing: gnnkit is
-loaded by the fixtures. It stands outside of the package because importing a part of a package imports all of it.
+loaded by the fixtures. It is installed beside the package, as the module ``pytest_gnnkit``, because importing a part of
+a package imports all of it; pyproject.toml says how.
 """
 
 from __future__ import annotations
