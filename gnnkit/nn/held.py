@@ -38,7 +38,8 @@ def check_declared(
         A function declares nothing: name the ``groups``.
     graphs : Graph or list of Graph, optional
         Where to look; else small random ones with every corner case, or images where the module or the group needs
-        them, with the channels below.
+        them, with the channels below. Of those there is a new one for every case, larger and larger; a list of your
+        own is taken in turn.
     groups : str or sequence of str, optional
         Which groups; else all that the module declares.
     expect : {"equivariant", "invariant"}, optional
@@ -69,6 +70,7 @@ def check_declared(
     """
     shape: dict[str, Any] = {"channels": channels, "edge_channels": edge_channels, "global_channels": global_channels}
     shape |= {"dimensions": dimensions, "categories": categories, "size": size, "step": step}
+    shape["count"] = options.get("cases", 0)
     reports = {}
     for name, word in promised(module, groups, expect).items():
         where = graphs_for(module, name, **shape) if graphs is None else graphs
