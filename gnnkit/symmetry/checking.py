@@ -15,7 +15,9 @@ from gnnkit.symmetry.case import CaseResult, Settings, run_case
 from gnnkit.symmetry.compare import default_tolerance
 from gnnkit.symmetry.groups import GROUPS
 from gnnkit.symmetry.groups.base import Element, Group, as_group
+from gnnkit.symmetry.remarks import Blanks, quiet, warned
 from gnnkit.symmetry.report import Counterexample, Report
+from gnnkit.symmetry.samples import generator_from
 from gnnkit.symmetry.subjects import Subject, as_given, as_subject
 
 EXPECTATIONS = ("equivariant", "invariant")
@@ -88,7 +90,9 @@ def check(
 
     Notes
     -----
-    NaN equals NaN at the same place, infinity the same infinity. Whole numbers and texts must be equal.
+    NaN equals NaN at the same place, infinity the same infinity; the report counts these places in its ``notes``.
+    RuntimeWarnings that came while the function ran stand there too, and are not shown. Whole numbers and texts must be
+    equal.
     Functions that draw random numbers of their own must be seeded by the caller, alike for every call. A function that
     calls a module uses it as it is: its dtype, its mode, its running statistics; pass the module itself to have a copy
     checked in ``dtype`` with the gradients of its parameters.
@@ -107,9 +111,16 @@ def check(
     chosen.check_expectation(expect)
     if not isinstance(cases, int | np.integer) or cases < 1:
         raise InvalidArgumentError(f"cases is a whole number, at least 1. Got {cases!r}. Pass for example cases=20.")
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     given = [as_given(graph, np.dtype(dtype)) for graph in _listed(graphs, int(cases))]
-    cases = max(int(cases), len(given))
+    with quiet() as warnings:
+        report = _searched(chosen, settings, given, max(int(cases), len(given)), generator, shrink)
+    return dataclasses.replace(report, notes=(*report.notes, *warned(warnings)))
+
+
+def _searched(
+    chosen: Group, settings: Settings, given: list[Graph], cases: int, generator: np.random.Generator, shrink: bool
+) -> Report:
     chosen = chosen.settled(given, lambda graph: settings.subject.evaluate(graph, seed=0, gradients=False))
     tally = _Tally()
     failed: tuple[Element, Graph, CaseResult, int] | None = None
@@ -132,7 +143,7 @@ def check(
             f"{len(given)} graphs given. Give graphs with more nodes or edges."
         )
     example = None if failed is None else _counterexample(*failed, chosen, settings, shrink)
-    return tally.report(chosen, settings, example, np.dtype(dtype), tolerance)
+    return tally.report(chosen, settings, example)
 
 
 def _settings(
@@ -176,6 +187,7 @@ class _Tally:
         self.cases = 0
         self.with_gradients = 0
         self.errors: dict[str, tuple[float, float]] = {}
+        self.blanks: dict[str, Blanks] = {}
         self.tolerance = 0.0
         self.reason = ""
 
@@ -187,6 +199,8 @@ class _Tally:
             absolute, relative = self.errors.get(what, (0.0, 0.0))
             self.errors[what] = max(absolute, difference.absolute), max(relative, difference.relative)
             self.tolerance = max(self.tolerance, difference.tolerance)
+        for what, blank in result.blanks.items():
+            self.blanks[what] = self.blanks.get(what, Blanks()) + blank
 
     def gradient_text(self, wanted: bool, failed: bool) -> str:
         if not wanted:
@@ -197,14 +211,8 @@ class _Tally:
             return f"gradients were NOT compared in {self.cases - self.with_gradients} cases: {self.reason}"
         return "gradients were not reached in the last case, which failed before" if failed else ""
 
-    def report(
-        self,
-        group: Group,
-        settings: Settings,
-        example: Counterexample | None,
-        dtype: np.dtype[Any],
-        tolerance: float | None,
-    ) -> Report:
+    def report(self, group: Group, settings: Settings, example: Counterexample | None) -> Report:
+        default = default_tolerance(np.dtype(settings.dtype)) if settings.tolerance is None else settings.tolerance
         top = max((relative for _, relative in self.errors.values()), default=0.0)
         return Report(
             passed=example is None,
@@ -212,13 +220,16 @@ class _Tally:
             expect=settings.expect,
             errors=self.errors,
             max_error=np.inf if example is not None and example.finding.kind in ("raised", "shape") else top,
-            tolerance=self.tolerance or (default_tolerance(dtype) if tolerance is None else tolerance),
-            dtype=str(dtype),
+            tolerance=self.tolerance or default,
+            dtype=settings.dtype,
             cases=self.cases,
             counterexample=example,
             gradients=self.gradient_text(settings.gradients, example is not None),
             function=settings.subject.name,
-            notes=tuple(settings.subject.notes),
+            notes=(
+                *settings.subject.notes,
+                *(note for what, blank in self.blanks.items() for note in blank.describe(what)),
+            ),
         )
 
 

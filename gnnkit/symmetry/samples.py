@@ -101,7 +101,8 @@ def small_graphs(
         return from_edges(*pairs, num_nodes=size, x=x, e=e, u=u, nodes=nodes)
 
     found = [graph(*corner, tied=name in TIED) for name, corner in CORNERS.items()]
-    found.append(graph(*generator.integers(0, 20, (2, 48)).tolist(), 20))
+    senders, receivers = generator.integers(0, 20, (2, 48))
+    found.append(graph(senders.tolist(), receivers.tolist(), 20))
     empty = graph([], [], 0)
     found.append(batch([found[0], empty, found[3], empty]))
     for number in range(count - DOZEN):
