@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.errors import GroupError, InvalidArgumentError, SymmetryError, type_name, unknown_name
+from gnnkit.errors import GroupError, InvalidArgumentError, SymmetryError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.symmetry.case import CaseResult, Settings, run_case
 from gnnkit.symmetry.compare import default_tolerance
@@ -18,7 +17,7 @@ from gnnkit.symmetry.groups.base import Element, Group, as_group
 from gnnkit.symmetry.remarks import Blanks, quiet, warned
 from gnnkit.symmetry.report import Counterexample, Report
 from gnnkit.symmetry.samples import generator_from
-from gnnkit.symmetry.subjects import Subject, as_given, as_subject
+from gnnkit.symmetry.subjects import Subject, as_given, as_list, as_subject
 
 EXPECTATIONS = ("equivariant", "invariant")
 CHANCE = (
@@ -48,8 +47,9 @@ def check(
     ----------
     function : module, message program, callable of a Graph, or what an adapter returned
         Its result is a Graph, whose fields are all compared, or an array, a Tensor, or a tuple or dict of these.
-        A module is copied first. It keeps its mode; modules that draw random numbers (dropout) are checked in
-        evaluation mode.
+        A message program is given the node fields as ``src`` and ``dst``, the edge fields as ``edge`` and the global
+        ones as ``globals``. A module is copied first. It keeps its mode; modules that draw random numbers (dropout) are
+        checked in evaluation mode.
     graphs : Graph, list of Graph, or hypothesis strategy of Graphs
         Where to look; all with the features that the function needs.
     group : str, (str, dict) or Group
@@ -58,7 +58,8 @@ def check(
         Whether f(g x) = g f(x) or f(g x) = f(x). The fields of a returned graph live on its nodes and edges, and go
         where these go in both cases.
     output : {"nodes", "edges", "globals"}, optional
-        What the rows of a returned array are. Edges in canonical order, as in ``graph.edges``.
+        What the rows of a returned array are; of a message program they follow from it. Edges in canonical order, as
+        in ``graph.edges``.
     gradients : bool
         Also compare the gradients of a fixed random combination of the outputs by all floating inputs and by all
         parameters. Left out, and said so, where the function cannot be differentiated.
@@ -164,20 +165,11 @@ def _settings(
 
 
 def _listed(graphs: Any, cases: int) -> list[Any]:
-    if isinstance(graphs, Graph):
-        return [graphs]
     if hasattr(graphs, "example") and hasattr(graphs, "map"):  # a strategy of hypothesis
         from gnnkit.symmetry.shrink import drawn
 
         return drawn(graphs, cases)
-    if not isinstance(graphs, Iterable):
-        as_given(graphs, np.dtype(np.float64))  # raises with advice
-    found = list(graphs)
-    if not found:
-        raise InvalidArgumentError(
-            f"A check needs at least one graph. Got an empty {type_name(graphs)}. Pass a graph or a list of them."
-        )
-    return found
+    return as_list(graphs)
 
 
 class _Tally:

@@ -94,6 +94,29 @@ def test_message_programs():
         assert "weighted is equivariant" in str(report)
 
 
+def test_a_message_program_says_what_its_rows_are():
+    @gk.message_program
+    def summed(src):
+        return gk.agg.sum(src.x)
+
+    @gk.message_program
+    def per_edge(src, dst):
+        return src.x - 2 * dst.x
+
+    @gk.message_program
+    def both(src, dst):
+        return src.x - 2 * dst.x, gk.agg.sum(src.x)
+
+    g = small()
+    assert list(check(summed, g).errors) == ["nodes output", "gradient of nodes x"]
+    for group in ("nodes", "edges", "union"):
+        report = check(per_edge, g, group=group)
+        assert report.passed and list(report.errors) == ["edges output", "gradient of nodes x"]
+    assert "nodes output" in check(summed, g, output="nodes").errors
+    with pytest.raises(InvalidArgumentError, match="must say what their rows are"):
+        check(both, g)
+
+
 # --------------------------------------------------------------------------------------------------------- torch
 def test_without_torch(monkeypatch):
     real = builtins.__import__
