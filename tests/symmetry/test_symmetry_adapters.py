@@ -65,6 +65,23 @@ def test_an_estimator_of_gnnkit_reads_the_graph():
     assert report.passed, str(report)
 
 
+def test_an_estimator_of_gnnkit_is_fitted_on_the_moved_graph():
+    g = small(nodes=8, edges=24, y=np.array(["a", "b"] * 4))
+    options = {"output": "nodes", "cases": 4, "tolerance": 1e-3, "shrink": False}
+    sound = gk.NodeClassifier(epochs=5, dropout=0.0, validation=None, random_state=0)
+    for group in ("nodes", "edges"):
+        report = check(from_estimator(sound, method="predict_proba", target="y"), g, group=group, **options)
+        assert report.passed and "fitted anew on every graph, labels 'y'" in report.notes
+    assert sound.graph is None  # the user's own is left alone
+    numbers = g.replace(nodes={"y": np.arange(8.0)})
+    regressor = gk.NodeRegressor(epochs=5, dropout=0.0, validation=None, random_state=0)
+    assert check(from_estimator(regressor, target="y"), numbers, **options).passed
+    by_number = gk.NodeClassifier(epochs=5, dropout=0.5, validation=None, random_state=0)
+    assert not check(from_estimator(by_number, method="predict_proba", target="y"), g, **options).passed
+    with pytest.raises(InvalidArgumentError, match=r"Got 'z' beside the node fields 'x', 'y'\. Give the graphs"):
+        check(from_estimator(sound, target="z"), g, **options)
+
+
 def test_estimators_that_do_not_fit():
     class Empty:
         pass
