@@ -155,6 +155,9 @@ def test_gradients_that_cannot_be_compared_are_reported():
     assert "cannot compute with Tensors (GradientError" in refused.gradients
     labels = check(lambda g: np.argmax(g.x, axis=1), small(), output="nodes")
     assert labels.passed and "no result is floating" in labels.gradients
+    lost = check(lambda g: gk.tensor(g.x) * 2.0, small(), output="nodes")
+    assert lost.passed and "NOT compared in 20 cases: no result hangs on an input or parameter by the tape" in str(lost)
+    assert "gradient of nodes x" not in lost.errors
     assert check(neighbour_sum, small(), output="nodes", gradients=False).gradients == "gradients were not asked for"
 
 
