@@ -156,6 +156,8 @@ def small_images(
 ) -> list[Graph]:
     """Small grids with random features: images, or sequences and volumes by the length of the sizes.
 
+    In every second one values repeat, so that several pixels share a maximum.
+
     Parameters
     ----------
     channels : int
@@ -183,6 +185,8 @@ def small_images(
     """
     generator = generator_from(rng)
     arrays = [generator.standard_normal((*size, channels)) for size in sizes]
+    for array in arrays[1::2]:
+        array[...] = _repeating(generator, (int(np.prod(array.shape[:-1])), channels)).reshape(array.shape)
     if lattice == "square":
         found = [from_grid_array(array, ndim=array.ndim - 1, border=border) for array in arrays]
     else:

@@ -61,6 +61,8 @@ def test_categories_and_names():
 def test_images_of_all_kinds():
     first, second = small_images(2)
     assert isinstance(first.topology, gk.GridTopology) and first.topology.stencil.border == "wrap"
+    assert [len(np.unique(image.x)) == image.x.size for image in (first, second)] == [True, False]
+    assert small_images(0)[1].x.shape == (96, 0)
     assert first.topology.grid.size == (8, 8) and second.topology.grid.size == (12, 8)
     assert small_images(1, sizes=[(5,), (2, 3, 4)], border="zero")[1].topology.grid.ndim == 3
     assert small_images(1, sizes=[(4, 3)], lattice="hexagonal")[0].topology.grid.lattice == "hexagonal"
