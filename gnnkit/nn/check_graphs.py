@@ -14,6 +14,7 @@ from gnnkit.nn.declared import declared_by
 from gnnkit.nn.grid import Flatten, GridLayer, IsotropicConv
 from gnnkit.nn.module import Module
 from gnnkit.symmetry import small_graphs, small_images
+from gnnkit.symmetry.samples import DOZEN
 
 GRID_GROUPS = ("torus", "translation", "flip", "rot90")
 POSITION_GROUPS = ("euclidean", "rotation", "reflection", "shift")
@@ -50,6 +51,7 @@ def graphs_for(
     categories: int | None = None,
     size: Sequence[int] | None = None,
     step: int | None = None,
+    count: int = 0,
     rng: int = 0,
 ) -> list[Graph]:
     """Small graphs on which ``group`` can act and that a module can take.
@@ -70,6 +72,9 @@ def graphs_for(
         The graphs are images of this one size.
     step : int, optional
         Sizes are multiples of it; else of the step that the module promises.
+    count : int
+        Number of cases that will be tried. Beyond the dozen there are new graphs for them, of rising size; images are
+        two, and taken in turn.
     rng : int
 
     Returns
@@ -91,6 +96,7 @@ def graphs_for(
         dimensions=dimensions or (3 if group in POSITION_GROUPS or positions is not None else 0),
         positions=positions or "pos",
         categories=categories,
+        count=max(DOZEN, count),
         rng=rng,
     )
     return found if isinstance(module, Module) else [graph for graph in found if graph.num_graphs == 1]

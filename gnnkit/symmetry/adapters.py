@@ -33,7 +33,8 @@ def from_estimator(
         estimators of gnnkit do, and otherwise the node features ``graph.x``.
     target : str, optional
         A node field with labels. If given, a copy is fitted on the graph first, in every call: the check is then about
-        learning and predicting together. Default: the estimator is used as it was fitted.
+        learning and predicting together. An estimator of gnnkit (``gk.NodeClassifier``) is given the graph without that
+        field, and all node ids. Default: the estimator is used as it was fitted.
 
     Returns
     -------
@@ -49,7 +50,8 @@ def from_estimator(
     Notes
     -----
     Estimators compute in the dtype of their own; pass ``tolerance=`` if they return float64 computed in float32.
-    With ``target`` give the estimator a fixed ``random_state``, or two fits differ by chance.
+    With ``target`` give the estimator a fixed ``random_state``, or two fits differ by chance; and no dropout and no
+    share of nodes held out, as both choose among the nodes by their numbers.
 
     Examples
     --------
@@ -94,10 +96,25 @@ class EstimatorSubject(Subject):
         estimator = self.estimator
         if self.target is not None:
             estimator = copy.deepcopy(estimator)
-            self._call(estimator.fit, graph, graph.nodes[self.target])
+            self._fit(estimator, graph, self.target)
         outcome = read(self._call(getattr(estimator, self.method), graph), graph, self.output)
         outcome.reason = f"{self.name} is an estimator, which has none"
         return outcome
+
+    def _fit(self, estimator: Any, graph: Graph, target: str) -> None:
+        if target not in graph.nodes:
+            names = ", ".join(map(repr, graph.nodes)) or "none"
+            raise InvalidArgumentError(
+                f"target= names a node field with labels. Got {target!r} beside the node fields {names}. "
+                "Give the graphs such a field: graph.replace(nodes={'y': labels})."
+            )
+        labels = graph.nodes[target]
+        if self.inputs is None and "graph" in getattr(estimator, "get_params", dict)():
+            # An estimator of gnnkit: it holds the graph, and its samples are node ids.
+            estimator.set_params(graph=graph.without(target))
+            estimator.fit(np.arange(graph.num_nodes), labels)
+        else:
+            self._call(estimator.fit, graph, labels)
 
     def _call(self, method: Callable[..., Any], graph: Graph, *labels: Any) -> Any:
         if self.inputs is not None:

@@ -16,6 +16,7 @@ from gnnkit.graph import Graph
 from gnnkit.symmetry.compare import Difference, compare, largest
 from gnnkit.symmetry.groups.base import LEVELS, Element, Key
 from gnnkit.symmetry.outcome import Outcome
+from gnnkit.symmetry.remarks import Blanks, blanks
 from gnnkit.symmetry.subjects import Subject
 
 
@@ -48,9 +49,10 @@ class Finding:
 
 @dataclass
 class CaseResult:
-    """The comparisons of a case by what was compared, and the worst finding."""
+    """The comparisons of a case by what was compared, the values that say nothing, and the worst finding."""
 
     differences: dict[str, Difference] = field(default_factory=dict)
+    blanks: dict[str, Blanks] = field(default_factory=dict)
     finding: Finding | None = None
     gradients_compared: bool = False
     reason: str = ""
@@ -163,6 +165,7 @@ def _compare_outputs(
             expected, got = expected[order[0]], got[order[1]]
         if got.dtype.kind in "fc":
             result.dtypes.add(str(got.dtype))
+        result.blanks[" ".join(key)] = blanks(expected, got, valid)
         difference = compare(
             expected, got, tolerance=settings.tolerance, scale=size, valid=valid, dtypes=[settings.dtype]
         )
@@ -281,6 +284,7 @@ def _compare_gradients(
         # A function that computes in float32 gives gradients that are no better, whatever the dtype of its inputs.
         dtypes = [settings.dtype, *sorted(result.dtypes)]
         difference = compare(expected, got, tolerance=settings.tolerance, dtypes=dtypes)
+        result.blanks[f"gradient of {' '.join(key)}"] = blanks(expected, got)
         _note(result, "gradient", f"gradient of {' '.join(key)}", key[0], difference)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnkit.errors import GroupError, InvalidArgumentError, SymmetryError, type_name, unknown_name
+from gnnkit.errors import GroupError, InvalidArgumentError, SymmetryError, unknown_name
 from gnnkit.graph import Graph
 from gnnkit.symmetry.case import CaseResult, Settings, run_case
 from gnnkit.symmetry.compare import default_tolerance
 from gnnkit.symmetry.groups import GROUPS
 from gnnkit.symmetry.groups.base import Element, Group, as_group
+from gnnkit.symmetry.remarks import Blanks, quiet, warned
 from gnnkit.symmetry.report import Counterexample, Report
-from gnnkit.symmetry.subjects import Subject, as_given, as_subject
+from gnnkit.symmetry.samples import generator_from
+from gnnkit.symmetry.subjects import Subject, as_given, as_list, as_subject
 
 EXPECTATIONS = ("equivariant", "invariant")
 CHANCE = (
@@ -46,8 +47,9 @@ def check(
     ----------
     function : module, message program, callable of a Graph, or what an adapter returned
         Its result is a Graph, whose fields are all compared, or an array, a Tensor, or a tuple or dict of these.
-        A module is copied first. It keeps its mode; modules that draw random numbers (dropout) are checked in
-        evaluation mode.
+        A message program is given the node fields as ``src`` and ``dst``, the edge fields as ``edge`` and the global
+        ones as ``globals``. A module is copied first. It keeps its mode; modules that draw random numbers (dropout) are
+        checked in evaluation mode.
     graphs : Graph, list of Graph, or hypothesis strategy of Graphs
         Where to look; all with the features that the function needs.
     group : str, (str, dict) or Group
@@ -56,7 +58,8 @@ def check(
         Whether f(g x) = g f(x) or f(g x) = f(x). The fields of a returned graph live on its nodes and edges, and go
         where these go in both cases.
     output : {"nodes", "edges", "globals"}, optional
-        What the rows of a returned array are. Edges in canonical order, as in ``graph.edges``.
+        What the rows of a returned array are; of a message program they follow from it. Edges in canonical order, as
+        in ``graph.edges``.
     gradients : bool
         Also compare the gradients of a fixed random combination of the outputs by all floating inputs and by all
         parameters. Left out, and said so, where the function cannot be differentiated.
@@ -88,7 +91,9 @@ def check(
 
     Notes
     -----
-    NaN equals NaN at the same place, infinity the same infinity. Whole numbers and texts must be equal.
+    NaN equals NaN at the same place, infinity the same infinity; the report counts these places in its ``notes``.
+    RuntimeWarnings that came while the function ran stand there too, and are not shown. Whole numbers and texts must be
+    equal.
     Functions that draw random numbers of their own must be seeded by the caller, alike for every call. A function that
     calls a module uses it as it is: its dtype, its mode, its running statistics; pass the module itself to have a copy
     checked in ``dtype`` with the gradients of its parameters.
@@ -107,9 +112,16 @@ def check(
     chosen.check_expectation(expect)
     if not isinstance(cases, int | np.integer) or cases < 1:
         raise InvalidArgumentError(f"cases is a whole number, at least 1. Got {cases!r}. Pass for example cases=20.")
-    generator = np.random.default_rng(rng)
+    generator = generator_from(rng)
     given = [as_given(graph, np.dtype(dtype)) for graph in _listed(graphs, int(cases))]
-    cases = max(int(cases), len(given))
+    with quiet() as warnings:
+        report = _searched(chosen, settings, given, max(int(cases), len(given)), generator, shrink)
+    return dataclasses.replace(report, notes=(*report.notes, *warned(warnings)))
+
+
+def _searched(
+    chosen: Group, settings: Settings, given: list[Graph], cases: int, generator: np.random.Generator, shrink: bool
+) -> Report:
     chosen = chosen.settled(given, lambda graph: settings.subject.evaluate(graph, seed=0, gradients=False))
     tally = _Tally()
     failed: tuple[Element, Graph, CaseResult, int] | None = None
@@ -132,7 +144,7 @@ def check(
             f"{len(given)} graphs given. Give graphs with more nodes or edges."
         )
     example = None if failed is None else _counterexample(*failed, chosen, settings, shrink)
-    return tally.report(chosen, settings, example, np.dtype(dtype), tolerance)
+    return tally.report(chosen, settings, example)
 
 
 def _settings(
@@ -153,20 +165,11 @@ def _settings(
 
 
 def _listed(graphs: Any, cases: int) -> list[Any]:
-    if isinstance(graphs, Graph):
-        return [graphs]
     if hasattr(graphs, "example") and hasattr(graphs, "map"):  # a strategy of hypothesis
         from gnnkit.symmetry.shrink import drawn
 
         return drawn(graphs, cases)
-    if not isinstance(graphs, Iterable):
-        as_given(graphs, np.dtype(np.float64))  # raises with advice
-    found = list(graphs)
-    if not found:
-        raise InvalidArgumentError(
-            f"A check needs at least one graph. Got an empty {type_name(graphs)}. Pass a graph or a list of them."
-        )
-    return found
+    return as_list(graphs)
 
 
 class _Tally:
@@ -176,6 +179,7 @@ class _Tally:
         self.cases = 0
         self.with_gradients = 0
         self.errors: dict[str, tuple[float, float]] = {}
+        self.blanks: dict[str, Blanks] = {}
         self.tolerance = 0.0
         self.reason = ""
 
@@ -187,6 +191,8 @@ class _Tally:
             absolute, relative = self.errors.get(what, (0.0, 0.0))
             self.errors[what] = max(absolute, difference.absolute), max(relative, difference.relative)
             self.tolerance = max(self.tolerance, difference.tolerance)
+        for what, blank in result.blanks.items():
+            self.blanks[what] = self.blanks.get(what, Blanks()) + blank
 
     def gradient_text(self, wanted: bool, failed: bool) -> str:
         if not wanted:
@@ -197,14 +203,8 @@ class _Tally:
             return f"gradients were NOT compared in {self.cases - self.with_gradients} cases: {self.reason}"
         return "gradients were not reached in the last case, which failed before" if failed else ""
 
-    def report(
-        self,
-        group: Group,
-        settings: Settings,
-        example: Counterexample | None,
-        dtype: np.dtype[Any],
-        tolerance: float | None,
-    ) -> Report:
+    def report(self, group: Group, settings: Settings, example: Counterexample | None) -> Report:
+        default = default_tolerance(np.dtype(settings.dtype)) if settings.tolerance is None else settings.tolerance
         top = max((relative for _, relative in self.errors.values()), default=0.0)
         return Report(
             passed=example is None,
@@ -212,13 +212,16 @@ class _Tally:
             expect=settings.expect,
             errors=self.errors,
             max_error=np.inf if example is not None and example.finding.kind in ("raised", "shape") else top,
-            tolerance=self.tolerance or (default_tolerance(dtype) if tolerance is None else tolerance),
-            dtype=str(dtype),
+            tolerance=self.tolerance or default,
+            dtype=settings.dtype,
             cases=self.cases,
             counterexample=example,
             gradients=self.gradient_text(settings.gradients, example is not None),
             function=settings.subject.name,
-            notes=tuple(settings.subject.notes),
+            notes=(
+                *settings.subject.notes,
+                *(note for what, blank in self.blanks.items() for note in blank.describe(what)),
+            ),
         )
 
 

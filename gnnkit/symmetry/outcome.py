@@ -141,6 +141,10 @@ def differentiate(outcome: Outcome, graph: Graph, variables: Mapping[Key, Tensor
         outcome.reason = f"{' '.join(lost[0])} came back as a plain array, which does not know how it was computed"
         return
 
+    if variables and graph.num_nodes and all(outcome.tensors[key]._node is None for key in floating):
+        outcome.reason = "no result hangs on an input or parameter by the tape (gk.tensor(x) starts anew)"
+        return
+
     def pullback(cotangents: dict[Key, np.ndarray]) -> Gradients:
         total: Any = None
         for key, cotangent in cotangents.items():

@@ -99,7 +99,7 @@ class Counterexample:
         return text
 
     def __str__(self) -> str:
-        finding = self.finding
+        finding, gradient = self.finding, self.finding.kind == "gradient"
         lines = [f"{counted(self.graph.num_nodes, 'node')}, {counted(self.graph.num_edges, 'edge')}"]
         lines += describe_graph(self.graph)
         lines.append(f"group element: {self.element}")
@@ -108,8 +108,8 @@ class Counterexample:
         else:
             lines += [
                 f"differs at: {self.place()}",
-                f"  f(graph), moved : {number(finding.left)}",
-                f"  f(moved graph)  : {number(finding.right)}",
+                f"  {'gradient at graph, moved' if gradient else 'f(graph), moved'} : {number(finding.left)}",
+                f"  {'gradient at moved graph ' if gradient else 'f(moved graph) '} : {number(finding.right)}",
             ]
         if self.note:
             lines.append(self.note)
@@ -139,6 +139,7 @@ class Report:
         Whether gradients were compared, in words.
     function : str
     notes : tuple of str
+        How it was run, where NaN or infinity left nothing to compare, and which warnings came.
     """
 
     passed: bool
@@ -160,8 +161,11 @@ class Report:
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
         name = self.function if len(self.function) <= 80 else self.function[:77] + "..."
+        claim = f"{name} is" if self.passed else f"{name} is not"
+        if self.counterexample is not None and self.counterexample.finding.kind == "gradient":
+            claim = f"the gradients of {name} are not"
         lines = [
-            f"symmetry check {verdict}: {name} is {'' if self.passed else 'not '}{self.expect} under {self.group!r}",
+            f"symmetry check {verdict}: {claim} {self.expect} under {self.group!r}",
             f"  {counted(self.cases, 'case')}, {self.dtype}, relative tolerance {self.tolerance:.1e}",
             f"  {self.gradients}" if self.gradients else "",
         ]

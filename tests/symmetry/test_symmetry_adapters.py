@@ -65,6 +65,23 @@ def test_an_estimator_of_gnnkit_reads_the_graph():
     assert report.passed, str(report)
 
 
+def test_an_estimator_of_gnnkit_is_fitted_on_the_moved_graph():
+    g = small(nodes=8, edges=24, y=np.array(["a", "b"] * 4))
+    options = {"output": "nodes", "cases": 4, "tolerance": 1e-3, "shrink": False}
+    sound = gk.NodeClassifier(epochs=5, dropout=0.0, validation=None, random_state=0)
+    for group in ("nodes", "edges"):
+        report = check(from_estimator(sound, method="predict_proba", target="y"), g, group=group, **options)
+        assert report.passed and "fitted anew on every graph, labels 'y'" in report.notes
+    assert sound.graph is None  # the user's own is left alone
+    numbers = g.replace(nodes={"y": np.arange(8.0)})
+    regressor = gk.NodeRegressor(epochs=5, dropout=0.0, validation=None, random_state=0)
+    assert check(from_estimator(regressor, target="y"), numbers, **options).passed
+    by_number = gk.NodeClassifier(epochs=5, dropout=0.5, validation=None, random_state=0)
+    assert not check(from_estimator(by_number, method="predict_proba", target="y"), g, **options).passed
+    with pytest.raises(InvalidArgumentError, match=r"Got 'z' beside the node fields 'x', 'y'\. Give the graphs"):
+        check(from_estimator(sound, target="z"), g, **options)
+
+
 def test_estimators_that_do_not_fit():
     class Empty:
         pass
@@ -92,6 +109,29 @@ def test_message_programs():
         report = check(weighted, g, group=group, output="nodes")
         assert report.passed and "gradient of edges w" in report.errors
         assert "weighted is equivariant" in str(report)
+
+
+def test_a_message_program_says_what_its_rows_are():
+    @gk.message_program
+    def summed(src):
+        return gk.agg.sum(src.x)
+
+    @gk.message_program
+    def per_edge(src, dst):
+        return src.x - 2 * dst.x
+
+    @gk.message_program
+    def both(src, dst):
+        return src.x - 2 * dst.x, gk.agg.sum(src.x)
+
+    g = small()
+    assert list(check(summed, g).errors) == ["nodes output", "gradient of nodes x"]
+    for group in ("nodes", "edges", "union"):
+        report = check(per_edge, g, group=group)
+        assert report.passed and list(report.errors) == ["edges output", "gradient of nodes x"]
+    assert "nodes output" in check(summed, g, output="nodes").errors
+    with pytest.raises(InvalidArgumentError, match="must say what their rows are"):
+        check(both, g)
 
 
 # --------------------------------------------------------------------------------------------------------- torch

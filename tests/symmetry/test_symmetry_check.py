@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -154,6 +155,9 @@ def test_gradients_that_cannot_be_compared_are_reported():
     assert "cannot compute with Tensors (GradientError" in refused.gradients
     labels = check(lambda g: np.argmax(g.x, axis=1), small(), output="nodes")
     assert labels.passed and "no result is floating" in labels.gradients
+    lost = check(lambda g: gk.tensor(g.x) * 2.0, small(), output="nodes")
+    assert lost.passed and "NOT compared in 20 cases: no result hangs on an input or parameter by the tape" in str(lost)
+    assert "gradient of nodes x" not in lost.errors
     assert check(neighbour_sum, small(), output="nodes", gradients=False).gradients == "gradients were not asked for"
 
 
@@ -224,6 +228,62 @@ def test_wrong_arguments(options, error, text):
         check(lambda g: g.x, small(), **{"output": "nodes", **options})
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("permutation", "Did you mean 'nodes'?"),
+        ("Relabelling", "Did you mean 'nodes'?"),
+        ("S_n", "Did you mean 'nodes'?"),
+        ("batch", "Did you mean 'union'?"),
+        ("C4", "Did you mean 'rot90'?"),
+        ("E(n)", "All motions of space are group='euclidean'."),
+        ("e3", "All motions of space are group='euclidean'."),
+        ("SE(3)", "Motions without reflections are group=('euclidean', {'reflect': False})."),
+        ("O(2)", "Motions that keep the origin are group=('euclidean', {'move': False})."),
+        ("SO(3)", "Rotations are group='rotation'."),
+        ("T(3)", "Translations of space are group='shift', those of images 'translation' or 'torus'."),
+        ("euclidian", "Did you mean 'euclidean'?"),
+    ],
+)
+def test_what_others_call_a_group(name, advice):
+    with pytest.raises(UnknownNameError, match=r"A symmetry group must be one of: channels, edges, .*\. Got") as caught:
+        check(gk.nn.ReLU(), small(), group=name)
+    assert str(caught.value).endswith(f"Got {name!r}. {advice}")
+
+
+def sparse():
+    from scipy import sparse
+
+    return sparse.eye_array(3).tocsr()
+
+
+def table():
+    return pytest.importorskip("pandas").DataFrame({"source": [0], "target": [1]})
+
+
+@pytest.mark.parametrize(
+    ("made", "came", "advice"),
+    [
+        (lambda: nx.path_graph(3), "networkx.Graph", r"Convert it with gk.from_networkx\(G\)\."),
+        (lambda: [nx.path_graph(3)], "networkx.Graph", r"Convert it with gk.from_networkx\(G\)\."),
+        (lambda: {"train": small()}, "dict", r"Pass its graphs: list\(graphs.values\(\)\)\."),
+        (lambda: gk.symmetry.small_graphs, "function", r"Call it first: small_graphs\(\)\."),
+        (sparse, r"scipy\..*", r"Convert a sparse matrix with gk.from_scipy\(A\), and give it features"),
+        (table, r"pandas\..*", r"Convert a table of edges with gk.from_pandas\(table\)\."),
+        (lambda: np.eye(3), "numpy.ndarray", r"Pass a gk.Graph, a list of them, or a hypothesis strategy"),
+        (lambda: "cora", "str", r"Pass a gk.Graph, a list of them, or a hypothesis strategy"),
+    ],
+)
+def test_what_holds_no_graphs_is_refused_before_it_is_looked_through(made, came, advice):
+    with pytest.raises(DTypeError, match=rf"Symmetry is checked on graphs\. Got {came}\. {advice}"):
+        check(numbered, made(), output="nodes")
+
+
+def test_a_seed_is_a_number():
+    with pytest.raises(DTypeError, match=r"rng is a whole number, at least 0, or a numpy Generator\. Got 'a'\. Pass"):
+        check(numbered, small(), output="nodes", rng="a")
+
+
 def test_wrong_functions_and_graphs():
     class Fitted:
         def predict(self, X):
@@ -233,7 +293,9 @@ def test_wrong_functions_and_graphs():
         check(Fitted(), small(), output="nodes")
     with pytest.raises(DTypeError, match=r"What is checked must be callable. Got int"):
         check(3, small())
-    with pytest.raises(DTypeError, match=r"Pass a gk.nn.Module"):
+    with pytest.raises(
+        DTypeError, match=r"a function of a graph\. ReLU is a class\. Build it first: ReLU\(\.\.\.\)\.$"
+    ):
         check(gk.nn.ReLU, small())
     with pytest.raises(DTypeError, match=r"Symmetry is checked on graphs. Got int"):
         check(numbered, 3, output="nodes")

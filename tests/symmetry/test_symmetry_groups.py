@@ -327,6 +327,16 @@ def test_which_results_turn():
 def test_positions_that_are_not_there():
     with pytest.raises(GroupError, match=r"needs a node field 'pos' with the positions. Got the node fields 'x'"):
         gk.symmetry.check(gk.nn.ReLU(), parallel(), group="euclidean")
+    with pytest.raises(GroupError, match=r"or give graphs that have it: gk\.symmetry\.small_.*dimensions=3\)\.$"):
+        gk.symmetry.check(gk.nn.ReLU(), parallel(), group="euclidean")
+    with pytest.raises(
+        GroupError,
+        match=r"every name in vectors= to be a field .* Got 'vel' beside the fields .*'pos'.* results .*'x'. Name",
+    ):
+        gk.symmetry.check(gk.nn.ReLU(), points(), group=("euclidean", {"vectors": "vel"}))
+    with pytest.raises(GroupError, match=r"Got 'vel' beside the fields .* and the results 'output'"):
+        turned = ("euclidean", {"vectors": ("output", "vel")})
+        gk.symmetry.check(lambda g: g.nodes["v"], points(), group=turned, output="nodes")
     with pytest.raises(GroupError, match=r"2 coordinates along the last axis of 'x'. Got shape \[3, 1\]"):
         gk.symmetry.check(gk.nn.ReLU(), points(), group=("euclidean", {"vectors": "x"}))
 

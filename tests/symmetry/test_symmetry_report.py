@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import numpy as np
+import planted_defects
 
 import gnnkit as gk
+from gnnkit.symmetry.report import number
 
 
 def numbered(g):
@@ -43,6 +45,16 @@ def test_a_failed_report_reads_like_this():
     ]
     x = [1.0, 2.0, 4.0]
     assert example.left == x[source] * source and example.right == x[source] * example.where[0]
+
+
+def test_gradients_that_fail_alone_are_what_the_report_speaks_of():
+    report = planted_defects.DEFECTS["gradient to the first maximum"].check()
+    text, example = str(report), report.counterexample
+    assert text.startswith(
+        "symmetry check FAILED: the gradients of gradient_to_the_first_maximum are not equivariant under 'nodes'\n"
+    )
+    assert f"\n    gradient at graph, moved : {number(example.left)}\n" in text
+    assert f"\n    gradient at moved graph  : {number(example.right)}" in text and "f(graph)" not in text
 
 
 def test_counterexamples_of_several_graphs_parameters_and_large_fields():

@@ -7,19 +7,41 @@ too (a rotation). From f on the left graphs follows what f must be on the right 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from gnnkit.errors import DTypeError, GroupError, InvalidArgumentError, type_name, unknown_name
+from gnnkit.errors import DTypeError, GroupError, InvalidArgumentError, UnknownNameError, type_name, unknown_name
 from gnnkit.graph import Graph
 
 LEVELS = ("nodes", "edges", "globals")
 BARE = "output"  # the name of a result that is one array
 Edges = tuple[np.ndarray, np.ndarray]
 Key = tuple[str, str]  # (level, field name); a parameter is ("parameter", its name)
+
+SYNONYMS = {  # what others call a group, letters and digits alone
+    "nodes": ("permutation", "permutations", "relabelling", "relabeling", "sn", "nodepermutation"),
+    "edges": ("edgeorder", "edgepermutation", "reordering"),
+    "union": ("batch", "batches", "batching", "disjointunion", "minibatch"),
+    "reversal": ("reverse", "transpose", "direction"),
+    "torus": ("cyclic", "cyclicshift", "roll"),
+    "translation": ("translations", "pixelshift"),
+    "flip": ("mirror", "flips"),
+    "rot90": ("quarterturn", "quarterturns", "p4", "c4"),
+    "rotation": ("rotations", "rotate"),
+    "reflection": ("reflections", "reflect"),
+    "shift": ("shifts",),
+}
+SPACE = {
+    "e": "All motions of space are group='euclidean'.",
+    "se": "Motions without reflections are group=('euclidean', {'reflect': False}).",
+    "o": "Motions that keep the origin are group=('euclidean', {'move': False}).",
+    "so": "Rotations are group='rotation'.",
+    "t": "Translations of space are group='shift', those of images 'translation' or 'torus'.",
+}
 
 
 class Element:
@@ -175,8 +197,22 @@ def as_group(group: Any, known: dict[str, Group]) -> Group:
             "Pass for example group='nodes', or group=('euclidean', {'positions': 'pos'})."
         )
     if name not in known:
+        advice = _meant(name)
+        if advice:
+            raise UnknownNameError(
+                f"A symmetry group must be one of: {', '.join(sorted(known))}. Got {name!r}. {advice}"
+            )
         raise unknown_name("symmetry group", name, known)
     return known[name].on(**options) if options else known[name]
+
+
+def _meant(name: str) -> str:
+    """What to write for a group that has another name here; "" where the name is just unknown."""
+    space = re.fullmatch(r"(s?[eo]|t)\(?[n\d]\)?", name.lower())  # E(n), SE(3), so3
+    if space:
+        return SPACE[space[1]]
+    plain = "".join(letter for letter in name.lower() if letter.isalnum())
+    return next((f"Did you mean {meant!r}?" for meant, others in SYNONYMS.items() if plain in others), "")
 
 
 def refuse(group: Group, need: str, came: str, advice: str) -> GroupError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from gnnkit.graph import Graph
 from gnnkit.graph.fields import raw
-from gnnkit.symmetry.groups.base import BARE, Element, Group, Key, refuse
+from gnnkit.symmetry.groups.base import BARE, LEVELS, Element, Group, Key, refuse
 
 
 class Motion(Element):
@@ -73,7 +74,7 @@ class Motions(Group):
     ----------
     positions : str
         The field of positions: rotated, reflected and moved; in results too.
-    vectors : tuple of str
+    vectors : str or tuple of str
         Fields of vectors, which turn and do not move. A result that is one array is called "output".
     rotate, reflect, move : bool
         Which motions are drawn.
@@ -90,15 +91,32 @@ class Motions(Group):
         if isinstance(self.vectors, str):  # a name alone would be read letter by letter
             object.__setattr__(self, "vectors", (self.vectors,))
 
+    def settled(self, graphs: Sequence[Graph], evaluate: Callable[[Graph], Any]) -> Self:
+        """Refuse names of vectors that nothing has: such a check would pass and say nothing."""
+        given = {name for graph in graphs for level in LEVELS for name in getattr(graph, level)}
+        missing = [name for name in self.vectors if name not in given]
+        if not missing:
+            return self
+        results = {key[1] for graph in graphs[:1] for key in evaluate(graph).fields}
+        missing = [name for name in missing if name not in results]
+        if missing:
+            raise refuse(
+                self,
+                "every name in vectors= to be a field of the graphs or of the result",
+                f"{', '.join(map(repr, missing))} beside the fields {_names(given)} and the results {_names(results)}",
+                "Name a field that turns with space, or leave it out.",
+            )
+        return self
+
     def dimensions(self, graph: Graph) -> int:
         """Number of coordinates of a position."""
         if self.positions not in graph.nodes:
-            names = ", ".join(map(repr, graph.nodes)) or "none"
             raise refuse(
                 self,
                 f"a node field {self.positions!r} with the positions",
-                f"the node fields {names}",
-                f"Name it: group=({self.name!r}, {{'positions': 'pos'}}).",
+                f"the node fields {_names(set(graph.nodes))}",
+                f"Name it if there is one, group=({self.name!r}, {{'positions': 'xyz'}}), or give graphs that have it: "
+                "gk.symmetry.small_graphs(3, dimensions=3).",
             )
         value = graph.nodes[self.positions]
         if value.ndim < 2 or raw(value).dtype.kind != "f":
@@ -139,6 +157,10 @@ class Motions(Group):
                 found.append((quarter, np.zeros(d)))
         elements = [self._element(graph, matrix, offset) for matrix, offset in found]
         return [element for element in elements if element is not None]
+
+
+def _names(found: set[str]) -> str:
+    return ", ".join(map(repr, sorted(found))) or "none"
 
 
 def _rotation(d: int, rng: np.random.Generator) -> np.ndarray:
