@@ -177,7 +177,7 @@ def check(
     shape = (channels, edge_channels, global_channels, dimensions, categories, size)
     sample = Sample(data, split_names(without), *shape, step, seed)
     options = {"cases": cases, "rng": seed, "dtype": dtype, "tolerance": tolerance, "gradients": gradients}
-    options["output"] = output or ("nodes" if _is_program(subject) else None)
+    options["output"] = output
     say(f"{_shown(subject)}: {dtype}, on {sample.describe()}\n")
     reports = {name: _report(subject, name, word, sample, options) for name, word in promised.items()}
     _print(reports, promised)
@@ -228,7 +228,7 @@ def _report(subject: Any, name: str, word: str, sample: Sample, options: dict[st
     from gnnkit import symmetry
 
     try:
-        graphs = sample.graphs(subject, name)
+        graphs = sample.graphs(subject, name, options["cases"])
         return symmetry.check(subject, graphs, group=sample.group(subject, name), expect=word, **options)
     except GroupError as error:
         return str(error)
@@ -278,12 +278,6 @@ def _evaluated(subject: Any) -> Any:
     if not hasattr(subject, "eval"):
         raise InvalidArgumentError(f"Only a module has an evaluation mode. Got {_shown(subject)}. Leave out --eval.")
     return subject.eval()
-
-
-def _is_program(subject: Any) -> bool:
-    from gnnkit.message import MessageProgram
-
-    return isinstance(subject, MessageProgram)
 
 
 def _shown(subject: Any) -> str:

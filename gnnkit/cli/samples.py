@@ -27,8 +27,8 @@ class Sample:
     step: int | None = None
     seed: int = 0
 
-    def graphs(self, subject: Any, group: str) -> list[Any]:
-        """The graphs on which ``group`` is checked."""
+    def graphs(self, subject: Any, group: str, count: int) -> list[Any]:
+        """The graphs on which ``group`` is checked; of small ones ``count`` different, if that is many."""
         if self.data is not None:
             return self._of_data()
         from gnnkit.nn.check_graphs import graphs_for
@@ -43,6 +43,7 @@ class Sample:
             categories=self.categories,
             size=self.image_size(),
             step=self.step,
+            count=count,
             rng=self.seed,
         )
 

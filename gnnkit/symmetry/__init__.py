@@ -13,6 +13,8 @@ Layers say what they promise in ``layer.symmetry``; ``gk.nn.check_declared`` hol
 Tensors and message programs; models are recognised by what they offer, not imported.
 """
 
+from typing import Any
+
 from gnnkit.symmetry import pairs as pairs
 from gnnkit.symmetry import strategies as strategies
 from gnnkit.symmetry.adapters import from_estimator as from_estimator
@@ -44,6 +46,12 @@ from gnnkit.symmetry.smoothing import mean_average_distance as mean_average_dist
 from gnnkit.symmetry.subjects import Subject as Subject
 from gnnkit.symmetry.tuples import wl_equivalent as wl_equivalent
 from gnnkit.symmetry.tuples import wl_level as wl_level
+
+
+def __getattr__(name: str) -> Any:
+    if name == "check_declared":
+        raise AttributeError("check_declared knows layers. Call gk.nn.check_declared(module).")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
