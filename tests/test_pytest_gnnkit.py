@@ -22,12 +22,12 @@ class LastWins(gk.nn.Module):
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
-    """Run a test file in this process, gnnkit's plugin loaded as for anybody who has it installed."""
+def run(pytester):
+    """Run a test file in a process of its own (one in ours would take its modules away from later tests)."""
 
     def run(text, *arguments):
         pytester.makepyfile(layers=LAYERS, test_own=text)
-        return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", *arguments)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *arguments)
 
     return run
 
