@@ -22,8 +22,10 @@ class LastWins(gk.nn.Module):
 
 
 @pytest.fixture
-def run(pytester):
+def run(pytester, monkeypatch):
     """Run a test file in a process of its own (one in ours would take its modules away from later tests)."""
+    for name in ("CI", "BUILD_NUMBER"):  # there pytest prints long messages a second time, in its summary
+        monkeypatch.delenv(name, raising=False)
 
     def run(text, *arguments):
         pytester.makepyfile(layers=LAYERS, test_own=text)
