@@ -127,16 +127,6 @@ def zeros(typingctx):
 
 
 @intrinsic
-def filled(typingctx, number):
-    """``number`` in every lane."""
-
-    def codegen(context, builder, sig, values):
-        return _splat(builder, values[0], WIDE.lanes)
-
-    return WIDE(types.float64), codegen
-
-
-@intrinsic
 def lanes(typingctx):
     """How many numbers a wide vector holds; a constant."""
 
