@@ -58,29 +58,19 @@ def row_sums(
     return out
 
 
-def _blocks(rows: NDArray[Any]) -> tuple[Any, int, int]:
-    """What works on the blocks of a matrix, their length and their number."""
-    usual = rows.dtype in FAST_FLOATS and backend.current_backend() != "numpy"
-    step = max(1, BLOCK // rows.shape[1])
-    return backend.loops("prerounded") if usual else twins, step, -(-len(rows) // step)
-
-
-def column_tops(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Largest magnitude of each column of ``rows`` [num_rows, columns], neither of them 0; NaN above all."""
-    loops, step, blocks = _blocks(rows)
-    tops = np.empty((blocks, rows.shape[1]))
-    parallel_rows(loops.column_tops, blocks, (step, read_only(rows), tops), width=2 * BLOCK)
-    return tops.max(axis=0)
-
-
 def column_sums(rows: NDArray[Any]) -> NDArray[np.float64]:
     """Sum of each column of floating ``rows`` [num_rows, columns], float64."""
     count, width = rows.shape
     if count == 0 or width == 0:
         return np.zeros(width)
-    rows = read_only(rows)
-    top = column_tops(rows)
-    loops, step, blocks = _blocks(rows)
+    loops: Any = twins
+    if rows.dtype in FAST_FLOATS and backend.current_backend() != "numpy":
+        loops = backend.loops("prerounded")
+    rows, step = read_only(rows), max(1, BLOCK // width)
+    blocks = -(-count // step)
+    tops = np.empty((blocks, width))
+    parallel_rows(loops.column_tops, blocks, (step, rows, tops), width=2 * BLOCK)
+    top = tops.max(axis=0)
     usual = rounding.is_usual(top)
     centre = np.where(usual, rounding.power_below(top), 0.0) * rounding.factor(count)
     totals = np.empty((folds_of(rows.dtype), blocks, width))

@@ -1,7 +1,7 @@
 """The segment reducers of the exact mode: no result depends on the order of the entries of a segment.
 
-Sums are pre-rounded, products multiply in sorted order, and of zeros of both signs the positive one is the largest and
-the smallest. Same signatures and same conventions for empty segments as in kernels/segments.py. Imports floor 0.
+Sums are pre-rounded and products multiply in sorted order, with the conventions of kernels/segments.py for empty
+segments; the largest and the smallest value are found there. Imports floor 0.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnkit.kernels import backend
-from gnnkit.kernels.arrays import FAST_FLOATS, as_rows, pointers, read_only
+from gnnkit.kernels.arrays import as_rows
 from gnnkit.kernels.csr import expand_indptr
-from gnnkit.kernels.parallel import parallel_rows
 from gnnkit.kernels.prerounded import row_sums
 from gnnkit.kernels.twins import segments as twins
 
@@ -28,25 +26,6 @@ def segment_sum(values: Array, indptr: Array) -> Array:
 def segment_mean(values: Array, indptr: Array) -> Array:
     counts = np.maximum(np.diff(indptr), 1).astype(values.dtype)
     return segment_sum(values, indptr) / counts.reshape(-1, *(1,) * (values.ndim - 1))
-
-
-def segment_max(values: Array, indptr: Array) -> Array:
-    return _extreme("segment_max", values, indptr)
-
-
-def segment_min(values: Array, indptr: Array) -> Array:
-    return _extreme("segment_min", values, indptr)
-
-
-def _extreme(name: str, values: Array, indptr: Array) -> Array:
-    if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
-        return getattr(twins, name)(values, indptr) + values.dtype.type(0)
-    out = np.empty((len(indptr) - 1, *values.shape[1:]), values.dtype)
-    if out.size:
-        indptr, rows = pointers(indptr), as_rows(read_only(values))
-        loop = getattr(backend.loops("segments"), name)
-        parallel_rows(loop, len(out), (indptr, rows, as_rows(out)), indptr=indptr, width=rows.shape[1])
-    return out + values.dtype.type(0)  # of both zeros, the one that came first would have won
 
 
 def segment_prod(values: Array, indptr: Array) -> Array:
@@ -63,24 +42,24 @@ def segment_std(values: Array, indptr: Array) -> Array:
         return np.sqrt(segment_mean(deviations * deviations, indptr))
 
 
-def segment_logsumexp(values: Array, indptr: Array) -> Array:
-    top = _finite_top(values, indptr)
+def segment_logsumexp(values: Array, indptr: Array, top: Array) -> Array:
+    """``top``: the largest value of every segment."""
+    top = _finite(top)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponentials = np.exp(values - np.take(top, expand_indptr(indptr), axis=0))
         return top + np.log(segment_sum(exponentials, indptr))
 
 
-def segment_softmax(values: Array, indptr: Array) -> Array:
+def segment_softmax(values: Array, indptr: Array, top: Array) -> Array:
+    """``top``: the largest value of every segment."""
     segment = expand_indptr(indptr)
     with np.errstate(invalid="ignore", over="ignore"):
-        exponentials = np.exp(values - np.take(_finite_top(values, indptr), segment, axis=0))
+        exponentials = np.exp(values - np.take(_finite(top), segment, axis=0))
         totals = segment_sum(exponentials, indptr)
         totals[totals == 0] = 1  # nothing but -inf: no mass, zeros
         return exponentials / np.take(totals, segment, axis=0)
 
 
-def _finite_top(values: Array, indptr: Array) -> Array:
-    """Largest value of each segment, with 0 in place of infinities: subtracting it never makes inf - inf."""
-    top = segment_max(values, indptr)
-    top[np.isinf(top)] = 0
-    return top
+def _finite(top: Array) -> Array:
+    """``top`` with 0 in place of infinities: subtracting it never makes inf - inf."""
+    return np.where(np.isinf(top), top.dtype.type(0), top)

@@ -22,11 +22,13 @@ from gnnkit.kernels.neighbours import gather
 from gnnkit.kernels.parallel import balanced_bounds, parallel_rows
 from gnnkit.kernels.twins import segments as twins
 
+REDUCERS_THAT_ROUND = ("segment_sum", "segment_mean", "segment_prod", "segment_std")
+
 
 def _reduce(name: str, values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     """Run the loop (or the twin) called ``name``: one output row per segment."""
     values = np.asarray(values)
-    if sums_are_exact() and values.dtype.kind == "f":
+    if sums_are_exact() and values.dtype.kind == "f" and name in REDUCERS_THAT_ROUND:
         return getattr(prerounded_segments, name)(values, np.asarray(indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return getattr(twins, name)(values, indptr)
@@ -36,6 +38,11 @@ def _reduce(name: str, values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
         loop = getattr(backend.loops("segments"), name)
         parallel_rows(loop, len(out), (indptr, rows, as_rows(out)), indptr=indptr, width=rows.shape[1])
     return out
+
+
+def _positive_zeros(extremes: NDArray[Any]) -> NDArray[Any]:
+    """In the exact mode no order may show: of zeros of both signs, the one that came first would have won."""
+    return extremes + extremes.dtype.type(0) if sums_are_exact() and extremes.dtype.kind == "f" else extremes
 
 
 def _in_blocks(block: Callable[[int, int], None], indptr: NDArray[np.int64], width: int) -> None:
@@ -124,7 +131,7 @@ def segment_max(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     >>> K.segment_max(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
     array([2., 5., 0., 6.])
     """
-    return _reduce("segment_max", values, indptr)
+    return _positive_zeros(_reduce("segment_max", values, indptr))
 
 
 def segment_min(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
@@ -146,7 +153,7 @@ def segment_min(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     >>> K.segment_min(np.arange(1.0, 7.0), np.array([0, 2, 5, 5, 6]))
     array([1., 3., 0., 6.])
     """
-    return _reduce("segment_min", values, indptr)
+    return _positive_zeros(_reduce("segment_min", values, indptr))
 
 
 def segment_prod(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
@@ -196,7 +203,7 @@ def segment_logsumexp(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     """
     values = np.asarray(values)
     if sums_are_exact() and values.dtype.kind == "f":
-        return prerounded_segments.segment_logsumexp(values, np.asarray(indptr))
+        return prerounded_segments.segment_logsumexp(values, np.asarray(indptr), segment_max(values, indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.segment_logsumexp(values, indptr)
     indptr, rows = pointers(indptr), as_rows(read_only(values))
@@ -266,7 +273,7 @@ def segment_softmax(values: ArrayLike, indptr: ArrayLike) -> NDArray[Any]:
     """
     values = np.asarray(values)
     if sums_are_exact() and values.dtype.kind == "f":
-        return prerounded_segments.segment_softmax(values, np.asarray(indptr))
+        return prerounded_segments.segment_softmax(values, np.asarray(indptr), segment_max(values, indptr))
     if values.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.segment_softmax(values, indptr)
     indptr, rows = pointers(indptr), as_rows(read_only(values))
