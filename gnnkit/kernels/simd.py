@@ -307,6 +307,20 @@ def position(typingctx, indices, k):
 
 
 @intrinsic
+def prefetch_two(typingctx, x, row, column):
+    """Fetch the cache lines of two vectors that begin at ``x[row, column]`` towards the processor."""
+
+    def codegen(context, builder, signature, values):
+        matrix = _pointer(context, builder, signature.args[0], values[0])
+        itemsize = x.dtype.bitwidth // 8
+        count = 2 * max(VECTOR_BITS, 128) // (8 * itemsize)
+        _prefetch(builder, _row(builder, matrix, values[1], values[2]), count, itemsize)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64, types.int64), codegen
+
+
+@intrinsic
 def prefetch_line(typingctx, x, row, column):
     """Fetch the cache line of ``x[row, column]`` towards the processor."""
 

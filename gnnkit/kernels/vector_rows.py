@@ -212,6 +212,61 @@ def splat(typingctx, x, row, column):
     return vec(x, types.int64, types.int64), codegen
 
 
+def _pair_of(x):
+    """The Vec that holds twice the numbers of ``x``, an array."""
+    vec = _matrix(x)
+    return Vec(vec.dtype, 2 * vec.lanes)
+
+
+@intrinsic
+def two(typingctx, x):
+    """A Vec of zeros with twice the lanes of those of the matrix ``x``: for sums of two vectors side by side."""
+    pair = _pair_of(x)
+
+    def codegen(context, builder, sig, values):
+        return ir.Constant(context.get_value_type(pair), [0.0] * pair.lanes)
+
+    return pair(x), codegen
+
+
+@intrinsic
+def load_two(typingctx, x, row, column):
+    """Two vectors side by side as one Vec: ``x[row, column:column + 2 * lanes]``, all of which must exist."""
+    pair = _pair_of(x)
+
+    def codegen(context, builder, sig, values):
+        address = builder.bitcast(_address(context, builder, sig, values), context.get_value_type(pair).as_pointer())
+        return builder.load(address, align=pair.dtype.bitwidth // 8)
+
+    return pair(x, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_two(typingctx, out, row, column, value):
+    """``out[row, column:column + 2 * lanes]`` = a Vec of two vectors."""
+    _matrix(out, written=True)
+    if value != _pair_of(out):
+        _refuse(f"Two vectors of {out} are a {_pair_of(out)}; got {value}.")
+
+    def codegen(context, builder, sig, values):
+        address = builder.bitcast(_address(context, builder, sig, values), values[3].type.as_pointer())
+        builder.store(values[3], address, align=value.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.int64, value), codegen
+
+
+@intrinsic
+def splat_two(typingctx, x, row, column):
+    """``x[row, column]`` in every lane of two vectors."""
+    pair = _pair_of(x)
+
+    def codegen(context, builder, sig, values):
+        return _splat(builder, builder.load(_address(context, builder, sig, values)), pair.lanes)
+
+    return pair(x, types.int64, types.int64), codegen
+
+
 @intrinsic
 def constant(typingctx, x, number):
     """The Vec of the dtype of ``x`` with ``number`` in every lane."""

@@ -117,6 +117,7 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     w(0, f"def {name}({', '.join(arguments)}):")
     w(1, f"like = {outs[0]}")
     w(1, "lanes = v.lanes(like)")
+    w(1, "pair, wide = 2 * lanes, v.two(like)")
     for x, buffer in writer.buffers.items():
         space = layout.spaces[x]
         width = f"(d{space[0]} + lanes - 1) // lanes * lanes" if len(space) == 1 else volume(space)  # whole vectors
@@ -130,11 +131,17 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
         begin = "0" if before is None else f"at_{writer.names[before]} + {volume(layout.spaces[before])}"
         w(1, f"at_{writer.names[x]} = {begin}")
     w(1, "for i in range(start, stop):")
-    for sink in sinks:
-        if sink.op == "aggregate":
+    w(2, "begin, end = indptr[i], indptr[i + 1]")
+    sums = [sink for sink in sinks if sink.op == "aggregate"]
+    for sink in sums:
+        if not layout.spaces[operands(sink)[0]]:
             _fill(writer, sink, "0.0" if sink.info[0] == "sum" else "-inf", 2)
-    w(2, "for first in range(indptr[i], indptr[i + 1], BLOCK):")
-    w(3, "count = min(BLOCK, indptr[i + 1] - first)")
+    if sums:
+        w(2, "if begin == end:")
+        for sink in sums:
+            _fill(writer, sink, "0.0", 3)
+    w(2, "for first in range(begin, end, BLOCK):")
+    w(3, "count = min(BLOCK, end - first)")
     write_gathering(writer)
     lanes_fold = next((loop for loop in found.folds if not loop.space), None)
     for loop in found.maps:
@@ -147,10 +154,6 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     for loop in found.folds:
         if loop.space:
             write_fold(writer, loop)
-    for sink in sinks:
-        if sink.op == "aggregate" and sink.info[0] == "max":
-            w(2, "if indptr[i] == indptr[i + 1]:")
-            _fill(writer, sink, "0.0", 3)
 
 
 def _fill(writer: Writer, sink: Symbol, value: str, depth: int) -> None:

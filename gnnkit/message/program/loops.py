@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from gnnkit.message.program.layout import Space
 from gnnkit.message.program.plan import operands
-from gnnkit.message.program.schedule import Loop
+from gnnkit.message.program.schedule import CHEAP, Loop
 from gnnkit.message.program.symbols import BOOL, Symbol
 from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, position, vector
+
+# Sums that stay in registers two vectors at a time: AVX2 has 16 registers, and what is added takes some.
+MOST_SUMS = 4
 
 # --- loops over features ----------------------------------------------------------------------------------------------
 
 
-def _open_columns(writer: Writer, space: Space, depth: int, between: tuple[str, ...] = ()) -> int:
-    """Write the loops over the vectors of a space, with lines between the two; return the depth inside."""
-    w = writer.write
-    if len(space) == 2:
-        w(depth, f"for a in range(d{space[0]}):")
-        depth += 1
-        for line in between:
-            w(depth, line)
-    w(depth, f"for c in range(0, d{space[-1]}, lanes):")
-    w(depth + 1, f"n = min(lanes, d{space[-1]} - c)")
+def _open_outer(writer: Writer, space: Space, depth: int) -> int:
+    """Write the loop over the outer of two axes, if there are two; return the depth inside."""
+    if len(space) < 2:
+        return depth
+    writer.write(depth, f"for a in range(d{space[0]}):")
+    return depth + 1
+
+
+def _open_columns(writer: Writer, space: Space, depth: int, begin: str = "0") -> int:
+    """Write the loop over the vectors of the inner axis from column ``begin``; return the depth inside."""
+    writer.write(depth, f"for c in range({begin}, d{space[-1]}, lanes):")
+    writer.write(depth + 1, f"n = min(lanes, d{space[-1]} - c)")
     return depth + 1
 
 
@@ -48,8 +53,10 @@ def write_map(writer: Writer, loop: Loop) -> None:
     for x in sums:
         _start_sum(writer, x, space, depth)
     by_row = [x for x in sums if len(space) == 2 and writer.layout.spaces[x] == space[:1]]
-    zeros = tuple(f"{_sum_name(x, writer)} = v.zeros(like)" for x in by_row)
-    depth = _open_columns(writer, space, depth, between=zeros)
+    depth = _open_outer(writer, space, depth)
+    for x in by_row:
+        w(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
+    depth = _open_columns(writer, space, depth)
     reader = Reader(writer, loop, depth)
     for x in loop.items:
         if x.op == "feature_sum":
@@ -76,14 +83,32 @@ def _keep(writer: Writer, x: Symbol, space: Space, value: str, depth: int) -> No
 
 
 def write_fold(writer: Writer, loop: Loop) -> None:
-    """From column to column: the sum or maximum over the edges stays in a register."""
+    """From column to column: the sum or maximum over the edges stays in a register.
+
+    Where a step is short, two vectors side by side go through the edges at once: half as many steps.
+    """
+    depth, length = _open_outer(writer, loop.space, 3), f"d{loop.space[-1]}"
+    begin = "0"
+    if len(loop.sinks) <= MOST_SUMS and all(x.info in CHEAP for x in loop.items if x.op == "call"):
+        begin = f"{length} // pair * pair"
+        writer.write(depth, f"for c in range(0, {begin}, pair):")
+        _fold_edges(writer, loop, depth + 1, two=True)
+    _fold_edges(writer, loop, _open_columns(writer, loop.space, depth, begin), two=False)
+
+
+def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
+    """The sums of the columns at ``c``, over all edges of a block; those of the first block begin here."""
     w, space = writer.write, loop.space
-    depth = _open_columns(writer, space, 3)
-    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}, n" for sink in loop.sinks}
+    load, store, count = ("v.load_two", "v.store_two", "") if two else ("v.load", "v.store", ", n")
+    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}{count}" for sink in loop.sinks}
+    inside = depth + 1
+    reader = Reader(writer, loop, inside, two=two)
     for sink in loop.sinks:
-        w(depth, f"{_fold_name(sink, writer)} = v.load({writer.outs[sink]}, i, {at[sink]})")
-    inside = _open_edges(writer, loop, depth)
-    reader = Reader(writer, loop, inside)
+        start = f"v.zeros({reader.like})" if sink.info[0] == "sum" else f"v.constant({reader.like}, -inf)"
+        w(depth, f"{_fold_name(sink, writer)} = {start}")
+        w(depth, "if first > begin:")
+        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at[sink]})")
+    _open_edges(writer, loop, depth)
     for x in loop.items:
         w(inside, f"{writer.names[x]} = {expression(x, reader)}")
         reader.known[x] = writer.names[x]
@@ -92,7 +117,7 @@ def write_fold(writer: Writer, loop: Loop) -> None:
         value = reader.read(writer.layout.value(operands(sink)[0]))
         w(inside, f"{name} = {name} + {value}" if sink.info[0] == "sum" else f"{name} = v.maximum({name}, {value})")
     for sink in loop.sinks:
-        w(depth, f"v.store({writer.outs[sink]}, i, {at[sink]}, {_fold_name(sink, writer)})")
+        w(depth, f"{store}({writer.outs[sink]}, i, {at[sink]}, {_fold_name(sink, writer)})")
 
 
 def _fold_name(sink: Symbol, writer: Writer) -> str:

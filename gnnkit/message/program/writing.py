@@ -122,8 +122,10 @@ def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
 class Reader:
     """How a loop reads a value: computed here, a leaf, or a buffer."""
 
-    def __init__(self, writer: Writer, loop: Loop, depth: int) -> None:
+    def __init__(self, writer: Writer, loop: Loop, depth: int, *, two: bool = False) -> None:
         self.writer, self.loop, self.depth = writer, loop, depth
+        self.two = two  # vectors at a time
+        self.like = "wide" if two else "like"  # what constants are shaped after
         self.known: dict[Symbol, str] = {}
 
     def read(self, x: Symbol) -> str:
@@ -138,15 +140,18 @@ class Reader:
         place = begin + position(of, within)
         if x in self.writer.buffers and not of:  # one number per edge: the edges of a block lie side by side
             row, place = "0", "b"
-        if of and of[-1] == within[-1]:
+        if not (of and of[-1] == within[-1]):
+            text = f"v.splat{'_two' if self.two else ''}({matrix}, {row}, {place})"
+        elif self.two:
+            text = f"v.load_two({matrix}, {row}, {place})"
+        else:
             whole = x in self.writer.buffers and len(of) == 1
             text = f"v.load({matrix}, {row}, {place}, {'lanes' if whole else 'n'})"
-        else:
-            text = f"v.splat({matrix}, {row}, {place})"
         name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
         if row == "j" and x not in self.writer.fetched:  # by the first loop that reads it, evenly over its work
-            self.writer.fetched.add(x)
-            self.writer.write(self.depth, f"simd.prefetch_line({matrix}, jj, {place})")
+            if not self.two:  # one vector at a time follows, and is another part of the rows
+                self.writer.fetched.add(x)
+            self.writer.write(self.depth, f"simd.prefetch_{'two' if self.two else 'line'}({matrix}, jj, {place})")
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
         return name
@@ -154,21 +159,21 @@ class Reader:
 
 def expression(x: Symbol, reader: Reader) -> str:
     """Source of one value."""
-    values = [reader.read(a) for a in reader.writer.layout.reads(x)]
+    values, like = [reader.read(a) for a in reader.writer.layout.reads(x)], reader.like
     if x.op in ("stop", "custom", "reshape", "broadcast_to"):
-        return vector(values[0], x.args[0])
+        return vector(values[0], x.args[0], like)
     if x.op == "cast":
-        return f"v.number({values[0]}, like)"
+        return f"v.number({values[0]}, {like})"
     if x.op == "guard":
-        return f"v.where({values[1]} > 0.0, {vector(values[0], x.args[0])}, {number_text(x.info[1])})"
+        return f"v.where({values[1]} > 0.0, {vector(values[0], x.args[0], like)}, {number_text(x.info[1])})"
     if x.info == "power" and x.args[1].op == "number" and x.args[1].info in POWERS:
         return POWERS[x.args[1].info].format(values[0])
     if all(a.op == "number" for a in x.args[1 if x.info == "where" else 0 :]):
-        values[-1] = vector(values[-1], x.args[-1])
+        values[-1] = vector(values[-1], x.args[-1], like)
     if x.info in EXPRESSIONS:
         return EXPRESSIONS[x.info].format(*values)
     return f"v.{x.info}({', '.join(values)})"
 
 
-def vector(value: str, x: Symbol) -> str:
-    return f"v.constant(like, {value})" if x.op == "number" else value
+def vector(value: str, x: Symbol, like: str = "like") -> str:
+    return f"v.constant({like}, {value})" if x.op == "number" else value
