@@ -55,11 +55,10 @@ def dropout(x: ArrayLike, key: int, rate: float) -> NDArray[Any]:
     x = np.asarray(x)
     if x.dtype not in FAST_FLOATS or rate >= 1 or backend.current_backend() == "numpy":
         return twins.dropout(x, key, rate)
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     start_state, threshold, scale = twins.dropout_constants(key, rate, x.dtype)
-    flat = read_only(x).reshape(-1)
-    loop = backend.loops("elementwise").dropout
-    parallel_rows(loop, (flat.size + 1) // 2, (start_state, threshold, scale, flat, out.reshape(-1)), width=2)
+    args = (start_state, threshold, scale, read_only(x).reshape(1, -1), out.reshape(1, -1))
+    parallel_rows(backend.loops("elementwise").dropout, (x.size + 1) // 2, args, width=2)
     return out
 
 
@@ -145,6 +144,37 @@ def copy_columns(source: NDArray[Any], begin: int, width: int, out: NDArray[Any]
     args = (read_only(source), begin, width, out, place)
     # a row takes as long as some eight numbers, however narrow it is
     parallel_rows(backend.loops("elementwise").copy_columns, len(out), args, width=width + 8)
+
+
+def deal_columns(source: NDArray[Any], width: int, out: NDArray[Any], place: int) -> None:
+    """Give every part of ``out`` its columns of ``source``, on several threads.
+
+    Parameters
+    ----------
+    source : float [num_rows, parts * width] or [num_rows, width]
+        C-contiguous; with no more than ``width`` columns every part gets the same.
+    width : int
+    out : float [parts, num_rows, columns]
+        Part p gets columns ``p * width ..`` of the source as its columns ``place .. place + width``.
+    place : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> out = np.zeros((2, 1, 3))
+    >>> K.deal_columns(np.array([[1.0, 2.0]]), 1, out, 2)
+    >>> out
+    array([[[0., 0., 1.]],
+    <BLANKLINE>
+           [[0., 0., 2.]]])
+    """
+    if out.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+        parts = source.reshape(len(source), -1, width).swapaxes(0, 1)
+        out[:, :, place : place + width] = parts
+        return
+    args = (read_only(source), width, out, place)
+    parallel_rows(backend.loops("elementwise").deal_columns, len(source), args, width=source.shape[1] + 8)
 
 
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -235,7 +265,7 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     x = np.asarray(x)
     if x.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         return twins.elu(x, alpha)
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     args = (float(alpha), read_only(x).reshape(1, -1), out.reshape(1, -1))
     parallel_rows(backend.loops("elementwise").elu, x.size, args, width=2)
     return out
@@ -261,7 +291,7 @@ def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     usual = g.dtype == y.dtype and y.dtype in FAST_FLOATS and g.shape == y.shape
     if not usual or backend.current_backend() == "numpy":
         return twins.elu_adjoint(g, y, alpha)
-    out = np.empty(y.shape, y.dtype)
+    out = empty(y.shape, y.dtype)
     args = (float(alpha), *(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
     parallel_rows(backend.loops("elementwise").elu_adjoint, y.size, args, width=2)
     return out

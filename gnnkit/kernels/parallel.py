@@ -26,6 +26,7 @@ from gnnkit.errors import InvalidArgumentError
 DEFAULT_GRAIN = 1 << 20
 # More chunks than threads, so that a thread which got the hubs does not keep the others waiting.
 CHUNKS_PER_THREAD = 8
+CUT_AT = 64  # rows of one number that are whole cache lines, for any number
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -204,14 +205,20 @@ def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
             raise failure
 
 
-def balanced_bounds(num_rows: int, num_chunks: int, indptr: np.ndarray | None = None) -> list[int]:
+def balanced_bounds(
+    num_rows: int, num_chunks: int, indptr: np.ndarray | None = None, *, shrinking: bool = False
+) -> list[int]:
     """Cut ``num_rows`` rows into at most ``num_chunks`` chunks of equal work.
 
     Parameters
     ----------
     num_rows, num_chunks : int
     indptr : int64 [num_rows + 1] or None
-        Row pointers; the work of a row is its number of entries plus one. None: all rows are equal.
+        Row pointers; the work of a row is its number of entries plus one. None: all rows are equal, and long chunks
+        are cut at multiples of 64 rows, so that numbers in them begin a cache line.
+    shrinking : bool
+        Let every chunk be shorter than the one before by the same work, so that threads that take one after the other
+        end at about the same time.
 
     Returns
     -------
@@ -228,14 +235,18 @@ def balanced_bounds(num_rows: int, num_chunks: int, indptr: np.ndarray | None = 
     """
     if num_rows == 0:
         return [0]
-    if indptr is None:
-        cuts = np.linspace(0, num_rows, num_chunks + 1).astype(np.int64)
+    total = num_rows if indptr is None else int(indptr[-1]) - int(indptr[0]) + num_rows
+    ends = range(1, num_chunks)
+    if shrinking:  # (2 n - 1) + ... + 3 + 1 = n**2
+        shares = [total - total * (num_chunks - c) ** 2 // num_chunks**2 for c in ends]
     else:
-        # rows + entries before row i is indptr[i] - indptr[0] + i, which grows strictly: bisect it at equal shares
-        total = int(indptr[-1]) - int(indptr[0]) + num_rows
-        shares = np.arange(1, num_chunks) * total // num_chunks
-        cuts = np.array([0, *(_bisect(indptr, int(share)) for share in shares), num_rows])
-    return np.unique(cuts).tolist()
+        shares = [total * c // num_chunks for c in ends]
+    if indptr is None:
+        cuts = [share - share % CUT_AT if total >= num_chunks * CUT_AT else share for share in shares]
+    else:
+        # rows + entries before row i is indptr[i] - indptr[0] + i, which grows strictly: bisect it at the shares
+        cuts = [_bisect(indptr, share) for share in shares]
+    return sorted({0, *cuts, num_rows})
 
 
 def _bisect(indptr: np.ndarray, share: int) -> int:
@@ -297,5 +308,5 @@ def parallel_rows(
     if threads <= 1:
         fn(0, num_rows, *args)
         return
-    bounds = balanced_bounds(num_rows, threads * CHUNKS_PER_THREAD, indptr)
+    bounds = balanced_bounds(num_rows, threads * CHUNKS_PER_THREAD, indptr, shrinking=True)
     run_chunks(lambda start, stop: fn(start, stop, *args), bounds)

@@ -242,18 +242,42 @@ def load_two(typingctx, x, row, column):
 
 
 @intrinsic
-def store_two(typingctx, out, row, column, value):
-    """``out[row, column:column + 2 * lanes]`` = a Vec of two vectors."""
-    _matrix(out, written=True)
-    if value != _pair_of(out):
-        _refuse(f"Two vectors of {out} are a {_pair_of(out)}; got {value}.")
+def stream(typingctx, out, row, column, n, value, past_caches):
+    """Like a store of the first n lanes of ``value``, one or two vectors; past the caches if ``past_caches``.
+
+    A store reads its cache lines first, which for whole lines that nobody needs soon is half of the traffic. It goes
+    past the caches where the vector is whole and its place aligned. Call :func:`settle` when all is written.
+    """
+    vec = _matrix(out, written=True)
+    if value not in (vec, _pair_of(out)):
+        _refuse(f"A row of {out} takes a {vec} or a {_pair_of(out)}; got {value}.")
 
     def codegen(context, builder, sig, values):
-        address = builder.bitcast(_address(context, builder, sig, values), values[3].type.as_pointer())
-        builder.store(values[3], address, align=value.dtype.bitwidth // 8)
+        pointer, new = _address(context, builder, sig, values), values[4]
+        edge = max(simd.VECTOR_BITS, 128) // 8
+        address = builder.ptrtoint(pointer, simd.INT64)
+        aligned = builder.icmp_unsigned("==", builder.and_(address, simd._int(edge - 1)), simd._int(0))
+        past = builder.and_(values[5], builder.and_(aligned, _whole(builder, values[3], new.type)))
+        with builder.if_else(past) as (around, through):
+            with around:
+                written = builder.store(new, builder.bitcast(pointer, new.type.as_pointer()), align=edge)
+                written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(INT32, 1)]))
+            with through:
+                _write(builder, pointer, values[3], new)
         return context.get_dummy_value()
 
-    return types.void(out, types.int64, types.int64, value), codegen
+    return types.void(out, types.int64, types.int64, types.int64, value, types.boolean), codegen
+
+
+@intrinsic
+def settle(typingctx):
+    """Wait until all that was streamed is in memory, for the threads that read it."""
+
+    def codegen(context, builder, sig, values):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @intrinsic

@@ -8,6 +8,7 @@ import numpy as np
 
 from gnnkit.kernels import vectors as v
 from gnnkit.kernels.backend import jit
+from gnnkit.kernels.simd import PAST_BYTES
 
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 HASH_BLOCK = 512
@@ -15,10 +16,11 @@ HASH_BLOCK = 512
 
 @jit
 def dropout(start, stop, state, threshold, scale, x, out):
-    """Pairs start..stop: keep x[p] * scale where its half of output p // 2 of splitmix64 reaches the threshold."""
+    """Pairs start..stop of one row: keep x[p] * scale where its half of output p // 2 of splitmix64 reaches the threshold."""
     hashes = np.empty(HASH_BLOCK, np.uint64)
     halves = hashes.view(np.uint32)
-    zero = x.dtype.type(0)
+    kept = np.empty((1, 2 * HASH_BLOCK), x.dtype)
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     # in blocks: 64-bit hashes, then 32-bit comparisons; both loops become vector code, one loop over both does not
     for first in range(start, stop, HASH_BLOCK):
         count = min(HASH_BLOCK, stop - first)
@@ -28,9 +30,15 @@ def dropout(start, stop, state, threshold, scale, x, out):
             z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             hashes[q] = z ^ (z >> np.uint64(31))
-        source, target = x[2 * first : 2 * (first + count)], out[2 * first : 2 * (first + count)]
-        for p in range(source.shape[0]):
-            target[p] = source[p] * scale if halves[p] >= threshold else zero
+        begin = 2 * first
+        numbers = min(2 * count, x.shape[1] - begin)
+        for p in range(numbers):
+            kept[0, p] = halves[p] >= threshold
+        for c in range(0, numbers, lanes):
+            n = min(lanes, numbers - c)
+            value = v.where(v.load(kept, 0, c, n) > 0.0, v.load(x, 0, begin + c, n) * scale, v.zeros(out))
+            v.stream(out, 0, begin + c, n, value, past)
+    v.settle()
 
 
 @jit
@@ -56,6 +64,16 @@ def copy_columns(start, stop, source, begin, width, out, place):
         for c in range(0, width, lanes):
             n = min(lanes, width - c)
             v.store(out, i, place + c, n, v.load(source, i, begin + c, n))
+
+
+@jit
+def deal_columns(start, stop, source, width, out, place):
+    """``out[part, i, place:place + width]`` = the columns of ``source[i]`` from ``part * width`` on (or from 0 on)."""
+    step = width if source.shape[1] > width else 0
+    for i in range(start, stop):
+        for part in range(out.shape[0]):
+            for c in range(width):
+                out[part, i, place + c] = source[i, part * step + c]
 
 
 @jit
@@ -101,38 +119,42 @@ def cross_entropy_adjoint(start, stop, g, labels, probabilities, out):
 @jit
 def elu(start, stop, alpha, x, out):
     """Elements start..stop of one row: x where it is positive, else alpha * (exp(x) - 1)."""
-    lanes = v.lanes(out)
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
         value = v.load(x, 0, c, n)
-        v.store(out, 0, c, n, v.where(value > 0.0, value, alpha * v.expm1(value)))
+        v.stream(out, 0, c, n, v.where(value > 0.0, value, alpha * v.expm1(value)), past)
+    v.settle()
 
 
 @jit
 def elu_adjoint(start, stop, alpha, g, y, out):
     """Elements start..stop of one row: g where the result y was positive, else g * (y + alpha)."""
-    lanes = v.lanes(out)
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
         adjoint, result = v.load(g, 0, c, n), v.load(y, 0, c, n)
-        v.store(out, 0, c, n, v.where(result > 0.0, adjoint, adjoint * (result + alpha)))
+        v.stream(out, 0, c, n, v.where(result > 0.0, adjoint, adjoint * (result + alpha)), past)
+    v.settle()
 
 
 @jit
 def relu_adjoint(start, stop, g, y, out):
     """Elements start..stop of one row: g times 1 where the result y was positive, else times 0."""
-    lanes = v.lanes(out)
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     one, none = v.constant(out, 1.0), v.zeros(out)
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
-        v.store(out, 0, c, n, v.load(g, 0, c, n) * v.where(v.load(y, 0, c, n) > 0.0, one, none))
+        v.stream(out, 0, c, n, v.load(g, 0, c, n) * v.where(v.load(y, 0, c, n) > 0.0, one, none), past)
+    v.settle()
 
 
 @jit
 def tanh_adjoint(start, stop, g, y, out):
     """Elements start..stop of one row: g * (1 - y) (1 + y), where nothing can fuse: short arrays are left to numpy."""
-    lanes = v.lanes(out)
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
         result = v.load(y, 0, c, n)
-        v.store(out, 0, c, n, v.load(g, 0, c, n) * ((1.0 - result) * (1.0 + result)))
+        v.stream(out, 0, c, n, v.load(g, 0, c, n) * ((1.0 - result) * (1.0 + result)), past)
+    v.settle()

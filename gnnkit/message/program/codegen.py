@@ -99,7 +99,7 @@ def _narrow(leaves: list[Symbol], writer: Writer) -> list[Symbol]:
     far = [x for x in leaves if x.level == ("src" if writer.sweep.side == "dst" else "dst")]
     axes = {x: len(writer.layout.spaces[x]) for x in far}
     narrow = [x for x in far if axes[x] < max(axes.values())]
-    return narrow if len(narrow) > 1 else []
+    return narrow if len(narrow) > 1 or writer.layout.parted else []
 
 
 # --- the kernel -------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     read = [*(writer.names[x] for x in leaves), *(["packed"] if writer.packed else [])]
     dims += [f"number{i}" for i in range(len(writer.numbers))]
     dims += ["part"] if layout.parted else []
-    arguments = ["start", "stop", "indptr", "other", "order", "ahead", *dims, *read, *outs]
+    arguments = ["start", "stop", "indptr", "other", "order", "ahead", "past", *dims, *read, *outs]
     w(0, "@jit")
     w(0, f"def {name}({', '.join(arguments)}):")
     w(1, f"like = {outs[0]}")
@@ -154,6 +154,7 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     for loop in found.folds:
         if loop.space:
             write_fold(writer, loop)
+    w(1, "v.settle()")
 
 
 def _fill(writer: Writer, sink: Symbol, value: str, depth: int) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.kernels import backend
 from gnnkit.kernels.arrays import CACHE_LINE
+from gnnkit.kernels.simd import PAST_BYTES
 from gnnkit.message.program.codegen import BLOCK, Kernel, generate
 from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import Sweep
@@ -91,43 +92,50 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     if all(array.size == 0 for array in outs):
         return out
     leaves, copies = _matrices(sweep, kernel, values, setting)
-    row = max((x.shape[1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.other), default=0)
+    row = max((x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.other), default=0)
     is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
     ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
     work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks)) // kernel.parts
+    past = tuple(_goes_past_caches(array, kernel) for array in outs)
     run = compiled(kernel.source, kernel.name)
     for part in range(kernel.parts):
-        for whole, step, target, place, width in copies:
-            K.copy_columns(whole, part * step, width, target, place)
+        for whole, target in copies:
+            K.copy_columns(whole, part * target.shape[1], target.shape[1], target, 0)
         parts = (part,) if kernel.parted else ()
-        args = (indptr, topology.indices, order, ahead, *kernel.dimensions, *kernel.numbers, *parts, *leaves, *outs)
+        read = [x if x.ndim == 2 else x[part] for x in leaves]
+        args = (
+            indptr, topology.indices, order, ahead, past, *kernel.dimensions, *kernel.numbers, *parts, *read, *outs,
+        )  # fmt: skip
         K.parallel_rows(run, len(indptr) - 1, args, indptr=indptr, width=work)
     return out
 
 
-# (matrix, columns to go on after every part, where they go: matrix and column, how many)
-Copies = list[tuple[np.ndarray, int, np.ndarray, int, int]]
+def _goes_past_caches(out: np.ndarray, kernel: Kernel) -> bool:
+    """Whether a large result is written in whole cache lines."""
+    return out.nbytes >= PAST_BYTES and out.shape[1] * out.itemsize // kernel.parts % CACHE_LINE == 0
 
 
 def _matrices(
     sweep: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], setting: Setting
-) -> tuple[list[np.ndarray], Copies]:
-    """What a kernel reads, and what is to be copied there before every part: rows that are found by index."""
+) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
+    """What a kernel reads, [rows, columns] or [parts, rows, columns], and what is copied there before every part.
+
+    Copied are the columns of the part of rows that are found by index: pairs of the whole matrix and that of a part.
+    """
     leaves: list[np.ndarray] = []
-    copies: Copies = []
+    copies: list[tuple[np.ndarray, np.ndarray]] = []
     for x in kernel.leaves:
         rows = _rows(values[x], x, setting)
         if x in kernel.parted and x.level == sweep.other:
-            width = x.size // kernel.parts
-            whole, rows = rows, K.empty((len(rows), width), setting.dtype)
-            copies.append((whole, width, rows, 0, width))
+            whole, rows = rows, K.empty((len(rows), x.size // kernel.parts), setting.dtype)
+            copies.append((whole, rows))
         leaves.append(_frozen(rows))
     if kernel.packed:  # narrow matrices as one, whose rows take as few cache lines as they can
         widths = [x.size // (kernel.parts if x in kernel.parted else 1) for x in kernel.packed]
-        side_by_side = K.empty((setting.count(sweep.other), 1 << (sum(widths) - 1).bit_length()), setting.dtype)
-        for i, (x, width) in enumerate(zip(kernel.packed, widths)):
-            step = width if x in kernel.parted else 0
-            copies.append((_rows(values[x], x, setting), step, side_by_side, sum(widths[:i]), width))
+        columns = 1 << (sum(widths) - 1).bit_length()
+        side_by_side = K.empty((kernel.parts, setting.count(sweep.other or "dst"), columns), setting.dtype)
+        for i, x in enumerate(kernel.packed):
+            K.deal_columns(_rows(values[x], x, setting), widths[i], side_by_side, sum(widths[:i]))
         leaves.append(_frozen(side_by_side))
     return leaves, copies
 

@@ -68,10 +68,10 @@ def write_map(writer: Writer, loop: Loop) -> None:
             value = f"v.number({writer.names[x]}, like)" if x.kind == BOOL else writer.names[x]
             _keep(writer, x, space, value, depth)
     for sink in loop.sinks:
-        place = f"{writer.outs[sink]}, {writer.edge}, {position(space, space)}, n"
         value = reader.read(writer.layout.value(sink))
         value = f"v.number({value}, like)" if sink.kind == BOOL else vector(value, sink)
-        w(depth, f"v.store({place}, {value})")
+        out = writer.outs[sink]
+        w(depth, f"v.stream({out}, {writer.edge}, {position(space, space)}, n, {value}, {writer.past(sink)})")
     for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
         _end_sum(writer, x, space, outside)
 
@@ -99,15 +99,15 @@ def write_fold(writer: Writer, loop: Loop) -> None:
 def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
     """The sums of the columns at ``c``, over all edges of a block; those of the first block begin here."""
     w, space = writer.write, loop.space
-    load, store, count = ("v.load_two", "v.store_two", "") if two else ("v.load", "v.store", ", n")
-    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}{count}" for sink in loop.sinks}
+    load, count = ("v.load_two", "") if two else ("v.load", ", n")
+    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}" for sink in loop.sinks}
     inside = depth + 1
     reader = Reader(writer, loop, inside, two=two)
     for sink in loop.sinks:
         start = f"v.zeros({reader.like})" if sink.info[0] == "sum" else f"v.constant({reader.like}, -inf)"
         w(depth, f"{_fold_name(sink, writer)} = {start}")
         w(depth, "if first > begin:")
-        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at[sink]})")
+        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at[sink]}{count})")
     _open_edges(writer, loop, depth)
     for x in loop.items:
         w(inside, f"{writer.names[x]} = {expression(x, reader)}")
@@ -117,7 +117,9 @@ def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
         value = reader.read(writer.layout.value(operands(sink)[0]))
         w(inside, f"{name} = {name} + {value}" if sink.info[0] == "sum" else f"{name} = v.maximum({name}, {value})")
     for sink in loop.sinks:
-        w(depth, f"{store}({writer.outs[sink]}, i, {at[sink]}, {_fold_name(sink, writer)})")
+        past = f"{writer.past(sink)} and first + BLOCK >= end"  # unless the next block goes on from these sums
+        n = "pair" if two else "n"
+        w(depth, f"v.stream({writer.outs[sink]}, i, {at[sink]}, {n}, {_fold_name(sink, writer)}, {past})")
 
 
 def _fold_name(sink: Symbol, writer: Writer) -> str:

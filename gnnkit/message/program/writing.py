@@ -67,6 +67,10 @@ class Writer:
         own = (x.level == "src") == (side == "src")
         return (name, "i", self.begin(x)) if own else (name, "j", "")  # rows of the other end are copied, part by part
 
+    def past(self, sink: Symbol) -> str:
+        """Whether a result is written past the caches."""
+        return f"past[{self.outs[sink].removeprefix('out')}]"
+
     def leaves_of(self, loop: Loop) -> list[Symbol]:
         """What a loop reads that is not computed in the kernel."""
         read = [a for x in loop.items for a in self.layout.reads(x)]
