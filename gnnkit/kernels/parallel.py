@@ -34,6 +34,7 @@ _pool_size = 0
 _helpers: list[int] = []  # the system's numbers of the threads of the pool
 _kept_off: tuple[int, int] | None = None  # the core that so many helpers are kept off
 _num_threads: int | None = None
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)  # of a chunk
 
 
 def _threads_from_environment() -> int:
@@ -171,11 +172,12 @@ def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
     Notes
     -----
     Helpers run in the context of the caller: its ``np.errstate`` and ``use_backend`` hold there too.
+    Within a chunk everything runs in its thread: threads are shared out once.
     The calling thread takes chunks too, so a busy pool (nested or concurrent callers) cannot deadlock. An exception,
     KeyboardInterrupt included, stops the handing out of chunks, waits for those running, and is raised here.
     """
     num_chunks = len(bounds) - 1
-    helpers = min(get_num_threads(), num_chunks) - 1
+    helpers = 0 if _inside.get() else min(get_num_threads(), num_chunks) - 1
     if helpers < 1:
         for c in range(num_chunks):
             fn(bounds[c], bounds[c + 1])
@@ -186,6 +188,7 @@ def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
 
     def work() -> None:
         nonlocal stopped
+        _inside.set(True)
         try:
             while not stopped and (c := next(ticket)) < num_chunks:
                 fn(bounds[c], bounds[c + 1])
@@ -196,7 +199,7 @@ def run_chunks(fn: Callable[[int, int], Any], bounds: Sequence[int]) -> None:
     futures: list[Future[None]] = []
     try:
         futures = _submit(work, helpers)
-        work()
+        contextvars.copy_context().run(work)
     finally:
         # A helper that never started has nothing left to do; one that runs must finish before `out` is handed on.
         failures = [future.exception() for future in futures if not future.cancel()]

@@ -1,7 +1,8 @@
-"""gnnkit's side of ``bench_layers.py``: forward and backward of one layer, its gradients by the features and parameters."""
+"""gnnkit's side of ``bench_layers.py``: forward and backward of a layer, gradients by the features and parameters."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ C, E, RELATIONS = 64, 16, 4  # channels of nodes and of edges; types of edges
 
 def mlp(*widths: int) -> gk.nn.Module:
     layers: list[gk.nn.Module] = []
-    for k, (a, b) in enumerate(zip(widths, widths[1:])):
+    for k, (a, b) in enumerate(itertools.pairwise(widths)):
         layers += [gk.nn.ReLU()] * (k > 0) + [gk.nn.Linear(a, b, rng=k)]
     return gk.nn.Sequential(*layers)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from gnnkit import kernels as K
 from gnnkit.kernels import parallel
+
+sys.path.append(str(Path(__file__).parent))  # tests are no package: vector_streams.py
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gnnkit import kernels as K
+from gnnkit.kernels import simd
 from gnnkit.kernels.twins import elementwise as twins
 
 FLOATS = [np.float32, np.float64]
@@ -186,6 +187,36 @@ def test_copy_columns(dtype, width, rng, threads):
         out = np.zeros_like(expected)
         K.copy_columns(source, 5, width, out, 1)
         np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_deal_columns(dtype, width, backend, rng, threads):
+    own, everyone = (rng.normal(size=(90_000, n * width)).astype(dtype) for n in (4, 1))
+    expected = np.zeros((4, 90_000, 2 * width + 1), dtype)
+    for part in range(4):
+        expected[part, :, 1 : 1 + width] = own[:, part * width : (part + 1) * width]
+        expected[part, :, 1 + width :] = everyone
+    for count in (1, 2):
+        threads(count)
+        out = np.zeros_like(expected)
+        with K.use_backend(backend):
+            K.deal_columns(own, width, out, 1)
+            K.deal_columns(everyone, width, out, 1 + width)
+        np.testing.assert_array_equal(out, expected)
+    K.deal_columns(np.empty((0, 2), dtype), 1, np.empty((2, 0, 1), dtype), 0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_large_results_that_go_past_the_caches_equal_their_twins(dtype, rng, threads):
+    threads(2)
+    x = rng.normal(size=(simd.PAST_BYTES // np.dtype(dtype).itemsize // 1000 + 1, 1003)).astype(dtype)
+    assert x.nbytes > simd.PAST_BYTES
+    for name, arrays in (("elu", (x,)), ("elu_adjoint", (x, x[::-1])), ("relu_adjoint", (x, x[::-1]))):
+        near = 4 * np.finfo(dtype).eps if name == "elu" else 0
+        np.testing.assert_allclose(getattr(K, name)(*arrays), getattr(twins, name)(*arrays), rtol=near, atol=near)
+    np.testing.assert_array_equal(K.dropout(x, 11, 0.3), twins.dropout(x, 11, 0.3))
 
 
 @pytest.mark.parametrize("name", ["relu_adjoint", "tanh_adjoint"])

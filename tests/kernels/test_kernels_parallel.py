@@ -32,6 +32,49 @@ def test_bounds_cover_all_rows(lengths, chunks):
         assert weights[a:b].sum() <= weights.sum() / chunks + weights.max() + 1
 
 
+@given(lengths=st.lists(st.sampled_from([0, 0, 1, 3, 500]), min_size=1, max_size=40), chunks=st.integers(1, 12))
+def test_shrinking_chunks_cover_all_rows(lengths, chunks):
+    indptr, weights = np.concatenate([[0], np.cumsum(lengths)]), np.array(lengths) + 1
+    bounds = parallel.balanced_bounds(len(lengths), chunks, indptr, shrinking=True)
+    assert bounds[0] == 0 and bounds[-1] == len(lengths)
+    assert all(a < b for a, b in itertools.pairwise(bounds))
+    # the c-th from the end is no heavier than 2 c - 1 shares of chunks**2, plus one row
+    for c, (a, b) in enumerate(reversed(list(itertools.pairwise(bounds))), 1):
+        whole = 2 * (c if len(bounds) == chunks + 1 else chunks) - 1
+        assert weights[a:b].sum() <= whole * weights.sum() / chunks**2 + weights.max() + 1
+
+
+def test_long_chunks_of_equal_rows_begin_cache_lines():
+    assert parallel.balanced_bounds(1000, 4) == [0, 192, 448, 704, 1000]
+    assert parallel.balanced_bounds(10, 4) == [0, 2, 5, 7, 10]
+    shrinking = parallel.balanced_bounds(100_000, 4, shrinking=True)
+    assert [b % 64 for b in shrinking[:-1]] == [0] * 4
+    np.testing.assert_allclose(np.diff(shrinking) / 100_000, np.array([7, 5, 3, 1]) / 16, atol=0.001)
+
+
+def test_within_a_chunk_everything_runs_in_its_thread(threads):
+    threads(2)
+    places = []
+
+    def inner(start, stop):
+        places.append((outer_of.here, threading.get_ident()))
+
+    def outer(start, stop):
+        outer_of.here = threading.get_ident()
+        time.sleep(0.01)  # so that both threads come to have some
+        K.run_chunks(inner, list(range(9)))
+
+    outer_of = threading.local()
+    outer_of.here = None
+    K.run_chunks(outer, list(range(9)))
+    assert len(places) == 64 and all(a == b for a, b in places)
+    assert len({a for a, _ in places}) == 2
+    # and behind it the caller has both again
+    seen = set()
+    K.run_chunks(lambda start, stop: (seen.add(threading.get_ident()), time.sleep(0.01)), list(range(9)))
+    assert len(seen) == 2
+
+
 def test_every_row_once(threads):
     threads(4)
     seen = np.zeros(1000, np.int64)

@@ -5,10 +5,8 @@ Run as a program (in processes of their own, see below) this file checks itself 
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import math
-import mmap
 import os
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
+from vector_streams import check_streams, guarded_page, streamed, v_lanes
 
 from gnnkit.kernels import vectors as v
 from gnnkit.kernels.backend import jit
@@ -118,15 +117,6 @@ def operators_expected(a, b):
         np.full_like(a, 0.1), first, np.full_like(a, 7),
     ]  # fmt: skip
     return np.concatenate(rows).astype(a.dtype)
-
-
-@jit
-def lanes_of(x):
-    return v.lanes(x)
-
-
-def v_lanes(x):
-    return int(lanes_of(x))
 
 
 @jit
@@ -278,6 +268,10 @@ def test_what_cannot_be_a_vector_is_refused_when_compiling():
     for wrong in (np.zeros((2, 4), np.int64), np.zeros((2, 4), order="F")):
         with pytest.raises(TypingError, match="Vectors"):
             first_numbers(wrong, 1, np.zeros((2, 4)), np.zeros((2, 4)), sums)
+    with pytest.raises(TypingError, match="matrices"):
+        streamed(np.zeros((2, 4), order="F"), np.zeros((3, 4)), True)
+    with pytest.raises(TypingError, match="takes a Vec"):
+        streamed(np.zeros((2, 4), np.float32), np.zeros((3, 4)), True)
     fixed = np.zeros((2, 4))
     fixed.setflags(write=False)
     with pytest.raises(TypingError, match="writeable"):
@@ -285,18 +279,6 @@ def test_what_cannot_be_a_vector_is_refused_when_compiling():
 
 
 # --- what runs in processes of its own -------------------------------------------------------------------------------
-
-
-def guarded_page():
-    """One page of memory between two that may not be touched; also what keeps it alive."""
-    size = mmap.PAGESIZE
-    memory = mmap.mmap(-1, 3 * size)
-    middle = np.frombuffer(memory, np.uint8)[size : 2 * size]
-    if sys.platform != "win32":
-        library = ctypes.CDLL(None, use_errno=True)
-        for page in (middle.ctypes.data - size, middle.ctypes.data + size):
-            assert library.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(size), mmap.PROT_READ * 0) == 0
-    return middle, memory
 
 
 def check_tails(dtype):
@@ -321,6 +303,11 @@ def check_tails(dtype):
             assert sums.tolist() == [[n, n * (n + 1) / 2 + lanes, -1]]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_vectors_two_at_a_time_and_past_the_caches(dtype):
+    check_streams(dtype)
+
+
 def main():
     """Check all at this process's vector width; print what was compiled, the width, and a hash of all results."""
     from numba.core import event
@@ -338,6 +325,7 @@ def main():
     digest = hashlib.sha256()
     for dtype in DTYPES:
         check_tails(dtype)
+        check_streams(dtype)
         x, y = accuracy_grid(dtype, 300)
         functions, operators = check_functions(x, y), check_operators(x, y)
         operators[22] = 0  # the first number of each vector

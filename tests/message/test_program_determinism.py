@@ -47,6 +47,7 @@ def many_chunks(monkeypatch):
     before = K.get_num_threads()
     monkeypatch.setattr(chunks, "CHUNK", 1 << 10)
     monkeypatch.setattr(fused, "SMALL", 0)
+    monkeypatch.setattr(fused, "LARGE", 0)
     monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 8)
     monkeypatch.setattr(K.blocks, "BLOCKWISE", 1 << 9)
     monkeypatch.setattr(K.blocks, "BLOCK", 1 << 8)

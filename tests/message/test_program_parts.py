@@ -71,11 +71,11 @@ def parts_from(monkeypatch, dtype):
     monkeypatch.setattr(fused, "PART_BYTES", NUM_NODES * CHANNELS * np.dtype(dtype).itemsize)
 
 
-def run(program, topology, dtype):
+def run(program, topology, dtype, channels=CHANNELS):
     rng = np.random.default_rng(5)
     shapes = {
-        "h": (NUM_NODES, HEADS, CHANNELS), "left": (NUM_NODES, HEADS), "right": (NUM_NODES, HEADS),
-        "scale": (), "channel": (CHANNELS,), "head": (HEADS,), "keep": (topology.num_edges, HEADS),
+        "h": (NUM_NODES, HEADS, channels), "left": (NUM_NODES, HEADS), "right": (NUM_NODES, HEADS),
+        "scale": (), "channel": (channels,), "head": (HEADS,), "keep": (topology.num_edges, HEADS),
     }  # fmt: skip
     given = {
         space: {n: gk.Tensor(rng.normal(size=shapes[n]).astype(dtype), requires_grad=True) for n in names}
@@ -108,6 +108,27 @@ def test_parts_have_the_same_bits_for_any_threads(program, topology, threads, mo
         threads(count)
         found.add(b"".join(array.tobytes() for array in run(program, topology, np.float32)[0]))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("program", [attention, dynamic], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("channels", [16, 48])
+def test_results_written_past_the_caches_have_the_same_bits(program, channels, topology, monkeypatch):
+    """In whole sweeps, in parts and in passes over rows; sums of a row of many blocks are read back in between."""
+    monkeypatch.setattr(fused, "PART_BYTES", NUM_NODES * channels * 4)
+    gone = []
+    real = fused._goes_past_caches
+    monkeypatch.setattr(fused, "_goes_past_caches", lambda *a: gone.append(real(*a)) or gone[-1])
+    for part_bytes in (NUM_NODES * channels * 4, 1 << 30):
+        monkeypatch.setattr(fused, "PART_BYTES", part_bytes)
+        monkeypatch.setattr(fused, "PAST_BYTES", 1 << 30)
+        through, _ = run(program, topology, np.float32, channels)
+        assert not any(gone)
+        monkeypatch.setattr(fused, "PAST_BYTES", 0)
+        around, _ = run(program, topology, np.float32, channels)
+        assert sum(gone) >= 3
+        gone.clear()
+        for a, b in zip(through, around, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_narrow_heads_are_swept_together(topology, monkeypatch):

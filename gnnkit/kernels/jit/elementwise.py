@@ -16,7 +16,7 @@ HASH_BLOCK = 512
 
 @jit
 def dropout(start, stop, state, threshold, scale, x, out):
-    """Pairs start..stop of one row: keep x[p] * scale where its half of output p // 2 of splitmix64 reaches the threshold."""
+    """Pairs start..stop of one row: x[p] * scale where its half of output p // 2 of splitmix64 reaches threshold."""
     hashes = np.empty(HASH_BLOCK, np.uint64)
     halves = hashes.view(np.uint32)
     kept = np.empty((1, 2 * HASH_BLOCK), x.dtype)

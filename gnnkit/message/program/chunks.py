@@ -1,8 +1,9 @@
 """A sweep in bounded chunks of edges: gather, compute with numpy, reduce, chunk after chunk. Runs every program.
 
 The numpy backend always works this way; with numba it is what programs fall back to whose edges need matrix products
-or shapes that no kernel is generated for. Chunks are cut by their size alone, never by the number of threads, and each
-owns the rows that it writes. Imports kernels, the plan and single operations.
+or shapes that no kernel is generated for. Element-wise work between the products is then compiled, one pass for each.
+Chunks are cut by their size alone, never by the number of threads, and each owns the rows that it writes. Imports
+kernels, the plan, passes and single operations.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
+from gnnkit.message.program import fused
 from gnnkit.message.program.compute import compute, outer_sum, spread
+from gnnkit.message.program.nodes import Step, edge_steps
 from gnnkit.message.program.plan import Sweep, arguments
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
 
+Passes = list[tuple[Step, fused.Kernel | None]]
 CHUNK = 1 << 18  # numbers in the largest array of a chunk: 1 MB of float32, about a second-level cache
 
 
@@ -32,9 +36,13 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
         bounds = [0, len(edges.indptr) - 1]  # a sum over all edges: its order must not show, so it is taken at once
     parts: dict[Symbol, dict[int, Any]] = {sink: {} for sink in sweep.sinks if sink.op == "contract"}
 
+    if sweep.steps is None:
+        sweep.steps = edge_steps(sweep)
+    passes: Passes = [(step, step.rows and fused.pass_of_chunk(step.rows, setting)) for step in sweep.steps]
+
     def run(start: int, stop: int) -> None:
         with np.errstate(all="ignore"):
-            _chunk(sweep, edges, values, setting, start, stop, out, parts)
+            _chunk(sweep, edges, values, setting, start, stop, passes, out, parts)
 
     with K.single_threaded_blas():
         K.run_chunks(run, bounds)
@@ -83,6 +91,7 @@ def _chunk(
     setting: Setting,
     start: int,
     stop: int,
+    passes: Passes,
     out: dict[Symbol, Any],
     parts: dict[Symbol, dict[int, Any]],
 ) -> None:
@@ -95,13 +104,17 @@ def _chunk(
             value = value[first:last] if edges.order is None else value[edges.order[first:last]]
         elif leaf.level in ("src", "dst"):
             index = edges.senders if leaf.level == "src" else edges.receivers
-            value = value[index[first:last]]
+            value = np.take(value, index[first:last], axis=0)
         elif leaf.level == "graph":
             index = np.searchsorted(setting.pointer("dst"), edges.receivers[first:last], side="right") - 1
             value = value[index]
         here[leaf] = value
-    for x in sweep.inner:
-        here[x] = compute(x, [here[a] for a in arguments(x)], count, setting.dtype)
+    for step, kernel in passes:
+        if kernel is not None:
+            here |= fused.run_pass(kernel, here, count, setting.dtype)
+            continue
+        for x in step.values:
+            here[x] = compute(x, [here[a] for a in arguments(x)], count, setting.dtype)
     pointer = edges.indptr[start : stop + 1] - first
     for sink in sweep.sinks:
         if sink.op == "contract":

@@ -60,7 +60,7 @@ class EdgeReader(Reader):
         matrix, row, place = writer.place(x)
         if x in writer.buffers or x in writer.gathered:
             text = f"v.load({writer.buffers.get(x) or writer.gathered[x]}, 0, p, lanes)"
-        elif x.level == writer.sweep.level:
+        elif writer.is_by_row(x):
             text = f"v.load({matrix}, first + p, 0, n)"
         else:
             text = f"v.splat({matrix}, {row}, {place}0)"

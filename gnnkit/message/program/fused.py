@@ -32,6 +32,10 @@ from gnnkit.message.program.symbols import Symbol
 # Numbers that a sweep handles (edges times features) from which a kernel pays: below, numpy is done in less time than
 # the first call of a cached kernel takes to load, and compiling it takes a thousand times as long.
 SMALL = 1 << 15
+# Numbers in all chunks together from which passes over the edges of a chunk are compiled.
+LARGE = 1 << 19
+NOBODY = np.empty(0, np.int32)  # at the other end of edges that are rows
+NOBODY.flags.writeable = False
 # With features larger than this (a typical second-level cache) the rows to come are fetched ahead of their use.
 PREFETCH_BYTES = 1 << 20
 # So many cache lines ahead, about what the processor can wait for at once; of short rows more are not worth it.
@@ -80,6 +84,32 @@ def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
     return isinstance(kernel_of(sweep), Kernel)
 
 
+def pass_of_chunk(rows: Sweep, setting: Setting) -> Kernel | None:
+    """The kernel of a pass over the edges of a chunk, where there is enough work in all chunks to compile it."""
+    width = max((x.size for x in (*rows.leaves, *rows.inner)), default=1)
+    if backend.current_backend() == "numpy" or K.sums_are_exact() or K.is_batch_invariant():
+        return None
+    if setting.topology.num_edges * width < LARGE or not any(x.op in ("call", "feature_sum") for x in rows.inner):
+        return None
+    found = kernel_of(rows)
+    return found if isinstance(found, Kernel) else None
+
+
+def run_pass(kernel: Kernel, values: Mapping[Symbol, Any], count: int, dtype: np.dtype[Any]) -> dict[Symbol, Any]:
+    """Run a pass over ``count`` edges in this thread."""
+    out = {s: np.empty((count, *s.shape), dtype) for s in kernel.sinks}
+    outs = [array.reshape(count, s.size) for s, array in out.items()]
+    if count == 0 or all(array.size == 0 for array in outs):
+        return out
+    blocks = _blocks_of_rows(count)
+    blocks.flags.writeable = False
+    leaves = [_frozen(_rows(values[x], x, dtype)) for x in kernel.leaves]
+    past = (False,) * len(outs)
+    run = compiled(kernel.source, kernel.name)
+    run(0, len(blocks) - 1, blocks, NOBODY, blocks, 0, past, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
+    return out
+
+
 def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """Compute the sinks of a sweep from the values of its leaves."""
     kernel = kernel_for(sweep, setting)
@@ -125,7 +155,7 @@ def _matrices(
     leaves: list[np.ndarray] = []
     copies: list[tuple[np.ndarray, np.ndarray]] = []
     for x in kernel.leaves:
-        rows = _rows(values[x], x, setting)
+        rows = _rows(values[x], x, setting.dtype)
         if x in kernel.parted and x.level == sweep.other:
             whole, rows = rows, K.empty((len(rows), x.size // kernel.parts), setting.dtype)
             copies.append((whole, rows))
@@ -135,7 +165,7 @@ def _matrices(
         columns = 1 << (sum(widths) - 1).bit_length()
         side_by_side = K.empty((kernel.parts, setting.count(sweep.other or "dst"), columns), setting.dtype)
         for i, x in enumerate(kernel.packed):
-            K.deal_columns(_rows(values[x], x, setting), widths[i], side_by_side, sum(widths[:i]))
+            K.deal_columns(_rows(values[x], x, setting.dtype), widths[i], side_by_side, sum(widths[:i]))
         leaves.append(_frozen(side_by_side))
     return leaves, copies
 
@@ -145,12 +175,12 @@ def _blocks_of_rows(count: int) -> np.ndarray:
     return np.minimum(np.arange(0, count + BLOCK, BLOCK, dtype=np.int64), count)
 
 
-def _rows(value: Any, x: Symbol, setting: Setting) -> np.ndarray:
+def _rows(value: Any, x: Symbol, dtype: np.dtype[Any]) -> np.ndarray:
     """A leaf as a C-contiguous matrix of one row per node or edge (one row for a constant)."""
     array = np.asarray(value)
     if x.level == "const":
         array = array.reshape(1, x.size)
-    return np.ascontiguousarray(array, dtype=setting.dtype).reshape(len(array), x.size)
+    return np.ascontiguousarray(array, dtype=dtype).reshape(len(array), x.size)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

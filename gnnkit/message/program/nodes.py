@@ -1,7 +1,8 @@
 """What is computed per node between two sweeps: element-wise work fused into one pass over the rows, the rest by numpy.
 
 A pass over the rows of the receivers (or senders) is generated like a sweep whose edges are the rows themselves. It
-reads every array once and writes what others read; what lies between stays in registers. Imports the plan.
+reads every array once and writes what others read; what lies between stays in registers. Where a sweep goes in chunks
+of edges, the element-wise work of a chunk is a pass as well, over the chunk's edges. Imports the plan.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gnnkit.message.program.derive import topological
-from gnnkit.message.program.plan import Sweep, arguments
+from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.symbols import Symbol
 
 FUSED = ("call", "cast", "reshape", "broadcast_to", "feature_sum", "guard", "stop", "custom")
 PLAIN = ("input", "number", "aggregate", "degree", "eps")
+# levels, and what a pass over their rows passes over; of few rows there are none
+PASSES = {"const": "", "graph": "", "src": "src", "dst": "dst", "edge": "chunk"}
 
 
 @dataclass
@@ -34,6 +37,15 @@ def node_steps(wanted: Sequence[Symbol], have: Iterable[Symbol]) -> list[Step]:
     known = set(have)
     order = topological(wanted, stop=lambda x: x in known or x.op in PLAIN, reads=arguments)
     missing = [x for x in order if x not in known and x.level != "edge" and x.op not in PLAIN]
+    return _steps(missing, wanted)
+
+
+def edge_steps(sweep: Sweep) -> list[Step]:
+    """How to compute what a sweep computes per edge, for all edges of a chunk at once."""
+    return _steps(sweep.inner, [x for sink in sweep.sinks for x in operands(sink)])
+
+
+def _steps(missing: Sequence[Symbol], wanted: Sequence[Symbol]) -> list[Step]:
     phase: dict[Symbol, int] = {}
     for x in missing:
         fused = _is_fused(x)
@@ -50,11 +62,11 @@ def node_steps(wanted: Sequence[Symbol], have: Iterable[Symbol]) -> list[Step]:
         if number % 2:
             steps.append(Step(here))
             continue
-        for level in ("const", "graph", "src", "dst"):
+        for level, rows_of in PASSES.items():
             members = [x for x in here if x.level == level]
             if not members:
                 continue
-            rows = Sweep(f"rows of {level}", [x for x in members if x in outside]) if level in ("src", "dst") else None
+            rows = Sweep(f"rows of {rows_of}", [x for x in members if x in outside]) if rows_of else None
             steps.append(Step(members, None if rows is None else _settle(rows, members)))
     return steps
 

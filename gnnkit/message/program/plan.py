@@ -27,6 +27,7 @@ class Sweep:
     kernel_of_part: Any = None  # the same for one index of the outer feature axis
     resolved: Any = None  # which of its sums need no sweep, once that has been asked for
     exact: Any = None  # what it computes per edge where sums must not depend on their order
+    steps: Any = None  # how it computes a chunk of edges, once it has done so
 
     @property
     def level(self) -> str:

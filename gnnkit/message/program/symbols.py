@@ -293,6 +293,7 @@ def describe(symbol: Symbol) -> str:
 
 
 ROWS = {"const": "all", "graph": "graphs", "src": "senders", "dst": "receivers", "edge": "edges"}
+ROWS["chunk"] = "the edges of a chunk"
 
 
 def make(op: str, args: tuple[Symbol, ...], info: Any, level: str, shape: tuple[int, ...], kind: str = FLOAT) -> Symbol:

@@ -53,6 +53,10 @@ class Writer:
         space = self.layout.spaces[x]
         return f"part * {volume(space)} + " if space else "part + "
 
+    def is_by_row(self, x: Symbol) -> bool:
+        """Whether a leaf has a row for everything that is passed over; in a chunk all have but constants."""
+        return x.level == self.sweep.level or (self.sweep.level == "chunk" and x.level != "const")
+
     def place(self, x: Symbol) -> tuple[str, str, str]:
         """Matrix and row that a value is read from, and where its numbers begin there (before a position)."""
         if x in self.buffers:
@@ -62,7 +66,7 @@ class Writer:
             return name, "0", self.begin(x)
         if x in set(self.packed):  # == of symbols is a symbol
             return "packed", "j", f"at_{name} + "
-        if x.level == self.sweep.level:
+        if self.is_by_row(x):
             return name, self.edge, ""
         own = (x.level == "src") == (side == "src")
         return (name, "i", self.begin(x)) if own else (name, "j", "")  # rows of the other end are copied, part by part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ C, E, RELATIONS = 64, 16, 4
 
 def mlp(*widths: int) -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
-    for k, (a, b) in enumerate(zip(widths, widths[1:])):
+    for k, (a, b) in enumerate(itertools.pairwise(widths)):
         layers += [torch.nn.ReLU()] * (k > 0) + [torch.nn.Linear(a, b)]
     return torch.nn.Sequential(*layers)
 

@@ -1,0 +1,72 @@
+"""Vectors two at a time and past the caches, checked next to memory that may not be touched."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+
+import numpy as np
+
+from gnnkit.kernels import vectors as v
+from gnnkit.kernels.backend import jit
+
+
+@jit
+def lanes_of(x):
+    return v.lanes(x)
+
+
+def v_lanes(x):
+    return int(lanes_of(x))
+
+
+@jit
+def streamed(x, out, past):
+    """Row 0 twice, two vectors at a time while they last; row 1 plus the first number; row 2 from single vectors."""
+    lanes = v.lanes(x)
+    pair, wide, whole = 2 * lanes, v.two(x), x.shape[1] // (2 * lanes) * (2 * lanes)
+    for c in range(0, whole, pair):
+        value = v.load_two(x, 0, c)
+        v.stream(out, 0, c, pair, value + value, past)
+        v.stream(out, 1, c, pair, v.where(value < 3.0, value, v.constant(wide, 3.0)) + v.splat_two(x, 0, 0), past)
+    for c in range(whole, x.shape[1], lanes):
+        n = min(lanes, x.shape[1] - c)
+        value = v.load(x, 0, c, n)
+        v.stream(out, 0, c, n, value + value, past)
+        v.stream(out, 1, c, n, v.where(value < 3.0, value, v.constant(x, 3.0)) + v.splat(x, 0, 0), past)
+    for c in range(0, x.shape[1], lanes):
+        n = min(lanes, x.shape[1] - c)
+        v.stream(out, 2, c, n, v.load(x, 0, c, n), past)
+    v.settle()
+
+
+def guarded_page():
+    """One page of memory between two that may not be touched; also what keeps it alive."""
+    size = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 3 * size)
+    middle = np.frombuffer(memory, np.uint8)[size : 2 * size]
+    if sys.platform != "win32":
+        library = ctypes.CDLL(None, use_errno=True)
+        for page in (middle.ctypes.data - size, middle.ctypes.data + size):
+            assert library.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(size), mmap.PROT_READ * 0) == 0
+    return middle, memory
+
+
+def check_streams(dtype):
+    """Every width up to some vectors, wherever the rows begin, next to memory that may not be touched."""
+    (x_page, keep_x), (out_page, keep_out) = guarded_page(), guarded_page()
+    for width in range(1, 4 * v_lanes(np.zeros((1, 1), dtype)) + 2):
+        x = x_page.view(dtype)[-width:]
+        x[:] = np.arange(1, width + 1)
+        for begin in (0, 1, 5):
+            out = out_page.view(dtype)
+            for past in (False, True):
+                out[:] = -9
+                rows = out[begin : begin + 3 * width] if begin else out[-3 * width :]
+                streamed(x[None], rows.reshape(3, width), past)
+                expected = np.full_like(out, -9)
+                place = slice(begin, begin + 3 * width) if begin else slice(-3 * width, None)
+                expected[place] = np.concatenate([2 * x, np.minimum(x, 3) + 1, x])
+                np.testing.assert_array_equal(out, expected)
+    del keep_x, keep_out

@@ -1,0 +1,133 @@
+"""Element-wise work in chunks of edges: compiled passes give what numpy gives, and the same bits for any threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gnnkit as gk
+from gnnkit import kernels as K
+from gnnkit.message import agg, message_program
+from gnnkit.message.program import chunks, fused
+
+NUM_NODES, WIDTH = 150, 19
+
+
+@message_program
+def network(src, dst, edge, params):
+    """Two layers on the edges; distances, masks, a choice, and an output per edge."""
+    apart = dst.x[:3] - src.x[:3]
+    distance = np.sqrt((apart * apart).sum(-1) + 1e-3)
+    hidden = gk.softplus((src.x - dst.x) @ params.first + params.bias) * np.exp(-distance)
+    inside = (distance < 2.5) & (edge.w > -1.0)
+    gate = np.where(inside, 0.5 * np.cos(distance) + 0.5, 0.0)
+    message = np.tanh(hidden @ params.second) * gate
+    return agg.sum(message), agg.max(message), message.sum(-1) * edge.w
+
+
+@message_program
+def heads(src, dst, params):
+    """Rows of two feature axes on both sides of a product, and a sum over one of them."""
+    right = gk.relu((np.tanh(src.h) * dst.s[:, None]) @ params.square)
+    return agg.mean(np.exp(right.sum(-1) / 8.0) * dst.s)
+
+
+READS = {network: ("x", "w", "first", "second", "bias"), heads: ("h", "s", "square")}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Chunks, threads and passes for a small graph, as a large one gets them."""
+    before = K.get_num_threads()
+    monkeypatch.setattr(chunks, "CHUNK", 1 << 11)
+    monkeypatch.setattr(fused, "LARGE", 0)
+    yield
+    K.set_num_threads(before)
+
+
+@pytest.fixture
+def topology(rng):
+    senders = rng.integers(0, NUM_NODES, 1200)
+    receivers = np.concatenate([rng.integers(0, NUM_NODES - 20, 900), np.full(300, 3)])  # a hub, and empty rows
+    return gk.Topology.from_edges(senders, receivers, num_nodes=NUM_NODES)
+
+
+def run(program, topology, dtype, backend="numba"):
+    """Outputs, and the gradients of all that the program reads."""
+    rng = np.random.default_rng(3)
+    shapes = {
+        "x": (NUM_NODES, WIDTH), "h": (NUM_NODES, 4, 5), "s": (NUM_NODES, 4), "w": (topology.num_edges,),
+        "first": (WIDTH, 8), "bias": (8,), "second": (8, 21), "square": (5, 6),
+    }  # fmt: skip
+    given = {
+        name: gk.tensor(rng.normal(size=shapes[name]).astype(dtype), requires_grad=True) for name in READS[program]
+    }
+    fields = {
+        "src": {k: given[k] for k in ("x", "h") if k in given},
+        "dst": {k: given[k] for k in ("x", "s") if k in given},
+        "params": {k: given[k] for k in ("first", "second", "bias", "square") if k in given},
+    } | ({"edge": {"w": given["w"]}} if "w" in given else {})
+    with K.use_backend(backend):
+        outputs = program(topology, **fields)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        sum((y * np.cos(np.arange(y.shape[-1]))).sum() if y.ndim > 1 else (y * y).sum() for y in outputs).backward()
+    return [y.data for y in outputs] + [leaf.grad.data for leaf in given.values()]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many passes ran."""
+    ran = []
+    real = fused.run_pass
+
+    def run_pass(kernel, *rest):
+        ran.append(kernel.source)
+        return real(kernel, *rest)
+
+    monkeypatch.setattr(fused, "run_pass", run_pass)
+    return ran
+
+
+@pytest.mark.parametrize("program", list(READS), ids=lambda p: p.__name__)
+@pytest.mark.parametrize(("dtype", "near"), [(np.float32, 2e-4), (np.float64, 1e-11)])
+def test_passes_give_what_numpy_gives(program, dtype, near, topology, counted):
+    found = run(program, topology, dtype)
+    assert len(set(counted)) >= 3  # before and after each product
+    del counted[:]
+    expected = run(program, topology, dtype, backend="numpy")
+    assert not counted
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_allclose(a, b, rtol=near, atol=near * np.abs(b).max())
+
+
+def test_passes_have_the_same_bits_for_any_threads_and_in_any_order(topology, rng):
+    K.set_num_threads(1)
+    expected = run(heads, topology, np.float32)
+    order = rng.permutation(topology.num_edges)
+    shuffled = gk.Topology.from_edges(topology.senders[order], topology.receivers[order], num_nodes=NUM_NODES)
+    for threads in (1, 2, 4):
+        K.set_num_threads(threads)
+        for t in (topology, shuffled):
+            for a, b in zip(run(heads, t, np.float32), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_no_passes_where_a_graph_must_not_feel_its_batch_or_sums_are_exact(topology, counted):
+    with gk.batch_invariant():
+        run(network, topology, np.float32)
+    with gk.exact_sums():
+        run(network, topology, np.float32)
+    assert not counted
+
+
+def test_passes_over_nothing(counted):
+    for topology in (
+        gk.Topology.from_edges([], [], num_nodes=NUM_NODES),
+        gk.Topology.from_edges([1], [0], num_nodes=NUM_NODES),
+    ):
+        found = run(heads, topology, np.float64)
+        expected = run(heads, topology, np.float64, backend="numpy")
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-12)
+    assert counted
