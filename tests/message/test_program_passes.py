@@ -121,6 +121,19 @@ def test_no_passes_where_a_graph_must_not_feel_its_batch_or_sums_are_exact(topol
     assert not counted
 
 
+def test_the_source_shows_the_passes(topology, monkeypatch):
+    x, weight = np.ones((NUM_NODES, 5), np.float32), np.ones((5, 7), np.float32)
+
+    def program(src, dst, params):
+        return agg.sum(np.exp(np.tanh(src.x - dst.x) @ params.weight))
+
+    given = {"src": {"x": x}, "dst": {"x": x}, "params": {"weight": weight}}
+    notes = message_program(program).explain(topology, **given)
+    assert notes.source.count("one pass over the edges of a chunk") >= 2 and "v.tanh" in notes.source
+    monkeypatch.setattr(fused, "LARGE", 1 << 40)
+    assert "one pass" not in message_program(program).explain(topology, **given).source
+
+
 def test_passes_over_nothing(counted):
     for topology in (
         gk.Topology.from_edges([], [], num_nodes=NUM_NODES),

@@ -36,9 +36,7 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
         bounds = [0, len(edges.indptr) - 1]  # a sum over all edges: its order must not show, so it is taken at once
     parts: dict[Symbol, dict[int, Any]] = {sink: {} for sink in sweep.sinks if sink.op == "contract"}
 
-    if sweep.steps is None:
-        sweep.steps = edge_steps(sweep)
-    passes: Passes = [(step, step.rows and fused.pass_of_chunk(step.rows, setting)) for step in sweep.steps]
+    passes = passes_of(sweep, setting)
 
     def run(start: int, stop: int) -> None:
         with np.errstate(all="ignore"):
@@ -52,6 +50,13 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
             total += found[start]
         out[sink] = total
     return out
+
+
+def passes_of(sweep: Sweep, setting: Setting) -> Passes:
+    """What is computed per edge, in order: values with the compiled pass that gives them, or without one."""
+    if sweep.steps is None:
+        sweep.steps = edge_steps(sweep)
+    return [(step, step.rows and fused.pass_of_chunk(step.rows, setting)) for step in sweep.steps]
 
 
 def _empty(sink: Symbol, setting: Setting) -> np.ndarray:

@@ -176,7 +176,8 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
             note = "so few numbers that numpy is quicker" if backend.current_backend() == "numba" else "numpy backend"
     else:
         engine, note = "chunks", f"{gives}: {kernel}"
-        sources.append(f"# {gives} is computed in chunks of edges, by numpy: {kernel}.\n")
+        sources.append(f"# {gives} is computed in chunks of edges: {kernel}.\n")
+        sources += [found.source for _, found in chunks.passes_of(rest, setting) if found is not None]
     if engine != "kernel":
         result.chunk_bytes = max(result.chunk_bytes, len(rest.inner) * chunks.CHUNK * item)
     steps.append(Step("sweep", ROWS[rest.side], gives, engine, flops, edges * gathered + made, made, note))
