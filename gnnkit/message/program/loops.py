@@ -50,17 +50,29 @@ def write_map(writer: Writer, loop: Loop) -> None:
     w, space = writer.write, loop.space
     sums = [x for x in loop.items if x.op == "feature_sum"]
     depth = outside = _open_edges(writer, loop, 3)
-    for x in sums:
-        _start_sum(writer, x, space, depth)
-    by_row = [x for x in sums if len(space) == 2 and writer.layout.spaces[x] == space[:1]]
-    depth = _open_outer(writer, space, depth)
-    for x in by_row:
-        w(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
-    depth = _open_columns(writer, space, depth)
+    # sums over the outer axis stay in registers if the columns are the outer loop
+    columns_first = bool(sums) and all(_by_column(x, space, writer) for x in sums)
+    if columns_first:
+        depth = between = _open_columns(writer, space, depth)
+        for x in sums:
+            w(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
+        depth = _open_outer(writer, space, depth)
+    else:
+        for x in sums:
+            _start_sum(writer, x, space, depth)
+        depth = _open_outer(writer, space, depth)
+        for x in sums:
+            if len(space) == 2 and writer.layout.spaces[x] == space[:1]:
+                w(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
+        depth = _open_columns(writer, space, depth)
     reader = Reader(writer, loop, depth)
     for x in loop.items:
         if x.op == "feature_sum":
-            _add_to_sum(writer, x, space, reader.read(writer.layout.reads(x)[0]), depth)
+            value = reader.read(writer.layout.reads(x)[0])
+            if columns_first:
+                w(depth, f"{_sum_name(x, writer)} = {_sum_name(x, writer)} + {vector(value, x.args[0])}")
+            else:
+                _add_to_sum(writer, x, space, value, depth)
             continue
         w(depth, f"{writer.names[x]} = {expression(x, reader)}")
         reader.known[x] = writer.names[x]
@@ -73,7 +85,10 @@ def write_map(writer: Writer, loop: Loop) -> None:
         out = writer.outs[sink]
         w(depth, f"v.stream({out}, {writer.edge}, {position(space, space)}, n, {value}, {writer.past(sink)})")
     for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
-        _end_sum(writer, x, space, outside)
+        if columns_first:
+            w(between, f"v.store({writer.buffers[x]}, b, c, lanes, {_sum_name(x, writer)})")
+        else:
+            _end_sum(writer, x, space, outside)
 
 
 def _keep(writer: Writer, x: Symbol, space: Space, value: str, depth: int) -> None:
