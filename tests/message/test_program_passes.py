@@ -134,6 +134,34 @@ def test_the_source_shows_the_passes(topology, monkeypatch):
     assert "edges of a chunk" not in message_program(program).explain(topology, **given).source
 
 
+@message_program
+def filtered(src, edge, params):
+    """A filter per edge, as in SchNet: the gradients of its matrix and bias belong to nobody's edges."""
+    return agg.sum(src.x * np.tanh(edge.w @ params.weight + params.bias))
+
+
+def test_gradients_of_shared_matrices_and_biases_join_the_sweep_by_senders(topology):
+    rng = np.random.default_rng(0)
+    shapes = {"x": (NUM_NODES, 7), "w": (topology.num_edges, 3), "weight": (3, 7), "bias": (7,)}
+    x, w, weight, bias = (rng.normal(size=shape) for shape in shapes.values())
+    leaves = [gk.tensor(a, requires_grad=True) for a in (x, weight, bias)]
+    given = {"src": {"x": leaves[0]}, "edge": {"w": w}, "params": {"weight": leaves[1], "bias": leaves[2]}}
+    y = filtered(topology, **given)
+    scale = rng.normal(size=y.shape)
+    (y * scale).sum().backward()
+    sweeps = [step for step in filtered.explain(topology, **given).backward if step.what == "sweep"]
+    assert [step.rows for step in sweeps] == ["senders"]
+    # by hand
+    at, to = topology.senders, topology.receivers
+    hidden = np.tanh(w @ weight + bias)
+    adjoint = x[at] * scale[to] * (1 - hidden**2)
+    np.testing.assert_allclose(leaves[1].grad.data, w.T @ adjoint, atol=1e-11)
+    np.testing.assert_allclose(leaves[2].grad.data, adjoint.sum(0), atol=1e-11)
+    expected = np.zeros_like(x)
+    np.add.at(expected, at, hidden * scale[to])
+    np.testing.assert_allclose(leaves[0].grad.data, expected, atol=1e-11)
+
+
 def test_passes_over_nothing(counted):
     for topology in (
         gk.Topology.from_edges([], [], num_nodes=NUM_NODES),

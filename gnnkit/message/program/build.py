@@ -312,9 +312,26 @@ def total(x: Symbol, level: str) -> Symbol:
     """Sum over all rows of ``level``."""
     if level == "const":
         return x
+    if level == "edge" and x.ndim == 1 and _multiplies(x):
+        # such edges go in chunks, which add up to one matrix whichever end they are ordered by
+        return reshape(contract(broadcast_to(1.0, (1,)), x, "edge"), x.shape)
     if level == "edge":
         x, level = aggregate(x, "sum", "dst"), "dst"
     return make("total", (rows_of(x, level),), None, "const", x.shape)
+
+
+def _multiplies(x: Symbol) -> bool:
+    """Whether a value of the edges takes a matrix product for each of them."""
+    seen, stack = set[Symbol](), [x]
+    while stack:
+        y = stack.pop()
+        if y in seen or y.level != "edge":
+            continue
+        if y.op == "matmul":
+            return True
+        seen.add(y)
+        stack.extend(y.args)
+    return False
 
 
 def pool(x: Symbol) -> Symbol:

@@ -129,14 +129,23 @@ def _delay(
                 del stages[at][side]
 
 
+def _has_products(sweep: Sweep) -> bool:
+    """Whether a sweep multiplies by matrices edge by edge."""
+    return any(x.op == "matmul" for x in Sweep(sweep.side, list(sweep.sinks)).settle().inner)
+
+
 def _join_outputs(stages: dict[int, dict[str, Sweep]], edge_outputs: set[Symbol]) -> None:
-    """Where a sweep by receivers is left with nothing but outputs per edge, a sweep by senders computes them too."""
+    """Where a sweep by receivers is left with nothing that is theirs, a sweep by senders computes it too.
+
+    Outputs per edge are nobody's, and gradients of shared matrices, which join a sweep with matrix products of its own.
+    """
     for at in sorted(stages):
         sweep = stages[at].get("dst")
-        if sweep is None or any(sink not in edge_outputs for sink in sweep.sinks):
+        if sweep is None or any(sink not in edge_outputs and sink.op != "contract" for sink in sweep.sinks):
             continue
         later = [b for b in stages if b >= at and "src" in stages[b]]
-        if later:
+        contracts = any(sink.op == "contract" for sink in sweep.sinks)
+        if later and not (contracts and not _has_products(stages[min(later)]["src"])):
             stages[min(later)]["src"].sinks.extend(sweep.sinks)
             del stages[at]["dst"]
     for at in [at for at in stages if not stages[at]]:
