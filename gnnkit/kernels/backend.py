@@ -13,8 +13,10 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +25,7 @@ from typing import Any
 from gnnkit.errors import require_package, unknown_name
 
 BACKENDS = ("numba", "numpy")
+PAUSE = 5.0  # seconds without compiling after which it is worth telling again
 
 _chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("gnnkit_backend", default=None)
 
@@ -40,7 +43,7 @@ def set_notice(hook: Callable[[str], None] | None) -> None:
     Parameters
     ----------
     hook : callable taking one str, or None
-        Called at most once per process and kind of notice.
+        Called once per process and kind of notice; of compilations again when the last one ended some time ago.
     """
     global _notice
     _notice = hook or _print_notice
@@ -160,17 +163,22 @@ def _sources_digest() -> str:
 
 
 def _announce_compilation() -> None:
-    """Tell the user, once per process, when numba really compiles a kernel of ours (not when it loads one)."""
+    """Tell the user when numba really compiles kernels of ours, not when it loads one; those in a row are told once."""
     from numba.core import event
 
     class Listener(event.Listener):
+        ended = -math.inf
+
         def on_start(self, ev: Any) -> None:
             module = getattr(getattr(ev.data.get("dispatcher"), "py_func", None), "__module__", "") or ""
             if module.startswith("gnnkit"):
-                _say_once("gnnkit: compiling kernels for this machine; they are cached for the next run.")
+                if time.monotonic() - self.ended > PAUSE:
+                    _notice("gnnkit: compiling kernels for this machine; they are cached for the next run.")
+                self.ended = math.inf
 
         def on_end(self, ev: Any) -> None:
-            pass
+            if self.ended == math.inf:
+                self.ended = time.monotonic()
 
     event.register("numba:compile", Listener())
 

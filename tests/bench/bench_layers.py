@@ -43,12 +43,13 @@ def write_case(nodes: int, pairs: int, path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", nargs="+", choices=list(LAYERS), default=list(LAYERS))
+    names = "; ".join(LAYERS)
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS), metavar="NAME", help=names)
     parser.add_argument("--peers-python", help="Python of an environment with torch and torch_geometric")
-    parser.add_argument("--nodes", type=int, default=10_000)
-    parser.add_argument("--pairs", type=int, default=60_000, help="undirected pairs drawn")
-    parser.add_argument("--rounds", type=int, default=5, help="turns that count")
-    parser.add_argument("--burst", type=int, default=3, help="runs in a turn")
+    parser.add_argument("--nodes", type=int, default=10_000, help="of the graph (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=60_000, help="undirected pairs drawn (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns that count (default: %(default)s)")
+    parser.add_argument("--burst", type=int, default=3, help="runs in a turn (default: %(default)s)")
     args = parser.parse_args()
     rows, ratios = [], []
     with tempfile.TemporaryDirectory(prefix="gnnkit-bench-") as folder:
@@ -59,16 +60,18 @@ def main() -> None:
             sides["PyG"] = (args.peers_python, [str(HERE / "peers" / "layers.py"), str(path)])
         with workers(sides) as running:
             for name in args.layers:
-                found = {}
-                for worker in running[: 1 if name in ALONE else None]:
+                taking = running[:1] if name in ALONE else running
+                for worker in taking:
                     worker.times.clear()
-                take_turns(running[: 1 if name in ALONE else None], args.rounds, args.burst, wake=1, job=name)
-                found = [w.median_ms for w in running[: 1 if name in ALONE else None]]
-                ratio = found[1] / found[0] if len(found) > 1 else math.nan
-                ratios += [ratio] * (ratio == ratio)
-                rows.append([name, *(f"{ms:.1f}" for ms in found), *[""] * (len(sides) - len(found)), f"{ratio:.2f}"])
-                print(*rows[-1], sep=", ", file=sys.stderr, flush=True)
-    print(table(["layer", *(f"{side}, ms" for side in sides), "PyG / ours"], rows))
+                take_turns(taking, args.rounds, args.burst, wake=1, job=name)
+                found = [worker.median_ms for worker in taking]
+                rows.append([name, *(f"{ms:.1f}" for ms in found)])
+                if len(found) > 1:
+                    ratios.append(found[1] / found[0])
+                    rows[-1].append(f"{ratios[-1]:.2f}")
+                rows[-1] += [""] * (2 * len(sides) - len(rows[-1]))
+                print(f"{name}: {', '.join(rows[-1][1:])}", file=sys.stderr, flush=True)
+    print(table(["layer", *(f"{side}, ms" for side in sides), *["PyG / ours"] * (len(sides) > 1)], rows))
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         print(f"PyG / ours: geometric mean {mean:.2f}, least {min(ratios):.2f}")

@@ -30,8 +30,7 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
     """Compute the sinks of a sweep from the values of its leaves."""
     edges = _Edges(sweep, setting)
     out = {sink: _empty(sink, setting) for sink in sweep.sinks if sink.op != "contract"}
-    # A matrix that is the same for all edges is held once, however many rows a chunk has.
-    bounds = edges.bounds(max((x.size for x in (*sweep.inner, *sweep.leaves) if x.level != "const"), default=1))
+    bounds = edges.bounds(_widest(sweep))
     if K.sums_are_exact() and any(sink.op == "contract" for sink in sweep.sinks):
         bounds = [0, len(edges.indptr) - 1]  # a sum over all edges: its order must not show, so it is taken at once
     parts: dict[Symbol, dict[int, Any]] = {sink: {} for sink in sweep.sinks if sink.op == "contract"}
@@ -50,6 +49,17 @@ def run_sweep(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> d
             total += found[start]
         out[sink] = total
     return out
+
+
+def _widest(sweep: Sweep) -> int:
+    """Numbers per edge of the widest value; a matrix that is the same for all edges is held once."""
+    return max((x.size for x in (*sweep.inner, *sweep.leaves) if x.level != "const"), default=1)
+
+
+def numbers_at_once(sweep: Sweep, setting: Setting) -> int:
+    """Numbers that a chunk of usual rows holds: everything that is computed or read per edge."""
+    held = sum(x.size for x in (*sweep.inner, *sweep.leaves) if x.level != "const")
+    return held * min(max(CHUNK // max(_widest(sweep), 1), 1), setting.topology.num_edges)
 
 
 def passes_of(sweep: Sweep, setting: Setting) -> Passes:

@@ -175,11 +175,13 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
             engine = "numpy"
             note = "so few numbers that numpy is quicker" if backend.current_backend() == "numba" else "numpy backend"
     else:
-        engine, note = "chunks", f"{gives}: {kernel}"
+        passes = [found.source for _, found in chunks.passes_of(rest, setting) if found is not None]
+        compiled = f"; {len(passes)} passes over the chunks are compiled" if passes else ""
+        engine, note = "chunks", f"{gives}: {kernel}{compiled}"
         sources.append(f"# {gives} is computed in chunks of edges: {kernel}.\n")
-        sources += [found.source for _, found in chunks.passes_of(rest, setting) if found is not None]
+        sources += passes
     if engine != "kernel":
-        result.chunk_bytes = max(result.chunk_bytes, len(rest.inner) * chunks.CHUNK * item)
+        result.chunk_bytes = max(result.chunk_bytes, chunks.numbers_at_once(rest, setting) * item)
     steps.append(Step("sweep", ROWS[rest.side], gives, engine, flops, edges * gathered + made, made, note))
     if len(rest.sinks) == 1 and rest.sinks[0].op == "aggregate":
         _remember(rest.sinks[0], made, result)
