@@ -169,6 +169,8 @@ def deal_columns(source: NDArray[Any], width: int, out: NDArray[Any], place: int
     <BLANKLINE>
            [[0., 0., 2.]]])
     """
+    if out.size == 0 or width == 0:
+        return
     if out.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
         parts = source.reshape(len(source), -1, width).swapaxes(0, 1)
         out[:, :, place : place + width] = parts

@@ -60,6 +60,10 @@ class Lanes:
             return self._emit(integer_instruction, other)
         return self._emit(float_instruction, other, flags=FUSE)
 
+    def rounded(self, instruction, other):
+        """The result of one floating instruction, which never fuses with another."""
+        return self._emit(instruction, other)
+
     def __add__(self, other):
         return self._arithmetic("fadd", "add", other)
 

@@ -208,9 +208,10 @@ def _register_mask(symbol, formula, arity=2):
     _register(symbol, [(Mask,) * arity], type_of, codegen)
 
 
-for _name in ("add", "sub", "mul", "truediv"):
+# each rounds by itself, so that an expression has the same bits in every kernel that computes it; fma is there to fuse
+for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
     for _symbol in (getattr(operator, _name), getattr(operator, "i" + _name)):  # a += b makes a new Vec
-        _register_vec(_symbol, getattr(operator, _name))
+        _register_vec(_symbol, lambda a, b, instruction=_instruction: a.rounded(instruction, b))
 _register_vec(operator.neg, operator.neg, arity=1)
 for _relation, _symbol in zip(
     vector_math.COMPARISONS, (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)

@@ -170,6 +170,12 @@ def test_numba_backend_without_numba_is_refused(monkeypatch):
         K.use_backend("numba").__enter__()
 
 
+def test_compiling_after_a_pause_is_told_again(tmp_path):
+    always = "from gnnkit.kernels import backend\nbackend.PAUSE = -1.0\n"
+    result = run(always + COUNT_COMPILATIONS, NUMBA_CACHE_DIR=str(tmp_path), GNNKIT_BACKEND=None)
+    assert result.stderr.count("compiling kernels for this machine") > 1
+
+
 def test_notices_go_where_the_caller_wants():
     heard = []
     K.set_notice(heard.append)

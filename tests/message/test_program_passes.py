@@ -80,9 +80,9 @@ def counted(monkeypatch):
     ran = []
     real = fused.run_pass
 
-    def run_pass(kernel, *rest):
+    def run_pass(rows, kernel, *rest):
         ran.append(kernel.source)
-        return real(kernel, *rest)
+        return real(rows, kernel, *rest)
 
     monkeypatch.setattr(fused, "run_pass", run_pass)
     return ran
@@ -160,6 +160,96 @@ def test_gradients_of_shared_matrices_and_biases_join_the_sweep_by_senders(topol
     expected = np.zeros_like(x)
     np.add.at(expected, at, hidden * scale[to])
     np.testing.assert_allclose(leaves[0].grad.data, expected, atol=1e-11)
+
+
+MASKED = {
+    "equal": lambda a, b: np.where((a > 0) == (b > 0), a, b),
+    "not equal": lambda a, b: np.where((a > 0) != (b > 0), a, b),
+    "less": lambda a, b: np.where((a > 0) < (b > 0), a, b),
+    "less equal": lambda a, b: np.where((a > 0) <= (b > 0), a, b),
+    "greater": lambda a, b: np.where((a > 0) > (b > 0), a, b),
+    "greater equal": lambda a, b: np.where((a > 0) >= (b > 0), a, b),
+    "chosen": lambda a, b: np.where(np.where(a > 0, a > b, b > 0.5), a, b),
+    "of numbers": lambda a, b: np.where(np.logical_and(a, b) | np.logical_not(a), a + 1.0, 0.0),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", MASKED)
+def test_operations_of_masks(name, topology, counted, monkeypatch):
+    """In passes and in kernels as by numpy."""
+    monkeypatch.setattr(fused, "SMALL", 0)
+    x = np.random.default_rng(1).normal(size=(NUM_NODES, 9))
+    x[::5, ::2] = 0.0
+    choose = MASKED[name]
+
+    def program(src, dst, params):
+        kept = choose(src.x, dst.x)
+        return agg.sum(np.tanh(kept @ params.w)), agg.sum(kept)
+
+    given = {"src": {"x": x}, "dst": {"x": x[::-1].copy()}, "params": {"w": np.eye(9)}}
+    found = message_program(program)(topology, **given)
+    assert counted
+    with K.use_backend("numpy"):
+        expected = message_program(program)(topology, **given)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.data, b.data, atol=1e-12)
+
+
+def test_a_pass_that_numba_cannot_compile_is_left_to_numpy(topology, monkeypatch):
+    expected = run(heads, topology, np.float32, backend="numpy")
+    fresh = message_program(lambda src, dst, params: heads.function(src, dst, params))
+    monkeypatch.setattr(fused, "compiled", lambda source, name: _fails)
+    monkeypatch.setitem(READS, fresh, READS[heads])
+    with pytest.warns(RuntimeWarning, match="Please report it"):
+        found = run(fresh, topology, np.float32)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * np.abs(b).max())
+
+
+def _fails(*arguments):
+    raise fused.compiler_errors()("no such thing")
+
+
+def test_numbers_without_axes_are_inputs(topology, backend):
+    """A temperature is a number: its gradient is one too."""
+    x = np.random.default_rng(1).normal(size=(NUM_NODES, 3))
+    s = gk.tensor(0.3, requires_grad=True)
+    y = gk.message_passing(
+        topology, lambda src, params: agg.sum(np.exp(params.s) * src.x), src={"x": x}, params={"s": s}
+    )
+    y.sum().backward()
+    assert s.grad.shape == ()
+    np.testing.assert_allclose(s.grad.data, np.exp(0.3) * x[topology.senders].sum())
+
+
+@pytest.mark.parametrize("reducer", ["max", "min"])
+@pytest.mark.parametrize("width", [1, 2, 8, 17, 32])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_winners_are_found_again_by_the_gradient(reducer, width, dtype, rng, monkeypatch):
+    """A message is computed again to see who won: in another kernel, and with the same bits."""
+    monkeypatch.setattr(fused, "SMALL", 0)
+    senders, receivers = rng.integers(0, 17, 640), np.sort(rng.integers(0, 17, 640))
+    t = gk.Topology.from_edges(senders, receivers, num_nodes=17)
+    x, z, w = (rng.normal(size=(n, width)).astype(dtype) for n in (17, 17, 640))
+    leaf = gk.tensor(x, requires_grad=True)
+
+    def program(src, dst, edge):
+        return getattr(agg, reducer)(gk.leaky_relu(src.x * edge.w + dst.z, 0.2))
+
+    y = gk.message_passing(t, program, src={"x": leaf}, dst={"z": z}, edge={"w": w})
+    y.sum().backward()
+    at, to = np.asarray(t.senders), np.asarray(t.receivers)
+    hidden = x[at] * w + z[to]
+    message = np.where(hidden > 0, hidden, dtype(0.2) * hidden)
+    expected = np.zeros_like(x)
+    best = getattr(np, f"{reducer}imum")
+    for i in np.unique(to):
+        rows = np.flatnonzero(to == i)
+        top = best.reduce(message[rows])
+        for k in rows:
+            expected[at[k]] += (message[k] == top) * np.where(hidden[k] > 0, 1, 0.2) * w[k]
+    np.testing.assert_allclose(leaf.grad.data, expected, atol=1e-5 if dtype == np.float32 else 1e-12)
 
 
 def test_passes_over_nothing(counted):

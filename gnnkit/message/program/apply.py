@@ -35,7 +35,7 @@ class Run:
         self._gradients: tuple[Any, dict[int, Any]] | None = None  # those not asked for yet
 
     def forward(self, arrays: Sequence[np.ndarray]) -> None:
-        bound = dict(zip(self.inputs, map(np.ascontiguousarray, arrays)))  # once, not in every sweep that reads them
+        bound = dict(zip(self.inputs, map(_contiguous, arrays)))  # once, not in every sweep that reads them
         constants = {x: a for i, (x, a) in enumerate(bound.items()) if i not in self.wrt}
         memory = Memory(self.setting, constants)
         together = bool(self.wrt) and not K.sums_are_exact()  # there every sum is a pass of its own
@@ -57,13 +57,17 @@ class Run:
             if any(is_tensor(a) for a in (g, *args)):
                 results = apply(outputs, inputs, (*args, g), self.setting, dict(self.values))
             else:
-                bound = dict(zip(inputs, map(np.ascontiguousarray, (*args, g))))
+                bound = dict(zip(inputs, map(_contiguous, (*args, g))))
                 results = evaluate(outputs, bound, self.setting, dict(self.values))
             self._gradients = (g, dict.fromkeys(self.wrt) | dict(zip(places, results)))
         gradient = self._gradients[1].pop(i)
         if not self._gradients[1]:
             self._gradients = None
         return gradient
+
+
+def _contiguous(array: Any) -> np.ndarray:
+    return np.asarray(array, order="C")  # np.ascontiguousarray would give a number an axis
 
 
 @lru_cache(maxsize=512)

@@ -125,9 +125,11 @@ def _chunk(
             value = value[index]
         here[leaf] = value
     for step, kernel in passes:
-        if kernel is not None:
-            here |= fused.run_pass(kernel, here, count, setting.dtype)
-            continue
+        if kernel is not None and step.rows is not None:
+            found = fused.run_pass(step.rows, kernel, here, count, setting.dtype)
+            if found is not None:
+                here |= found
+                continue
         for x in step.values:
             here[x] = compute(x, [here[a] for a in arguments(x)], count, setting.dtype)
     pointer = edges.indptr[start : stop + 1] - first

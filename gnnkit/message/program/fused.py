@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ from gnnkit.message.program.symbols import Symbol
 # Numbers that a sweep handles (edges times features) from which a kernel pays: below, numpy is done in less time than
 # the first call of a cached kernel takes to load, and compiling it takes a thousand times as long.
 SMALL = 1 << 15
-# Numbers in all chunks together from which passes over the edges of a chunk are compiled.
-LARGE = 1 << 19
+# Edges from which passes over the edges of a chunk are compiled: all of a program's or none, so that a message has the
+# same bits wherever it is computed.
+LARGE = 1 << 13
 NOBODY = np.empty(0, np.int32)  # at the other end of edges that are rows
 NOBODY.flags.writeable = False
 # With features larger than this (a typical second-level cache) the rows to come are fetched ahead of their use.
@@ -86,17 +88,18 @@ def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
 
 def pass_of_chunk(rows: Sweep, setting: Setting) -> Kernel | None:
     """The kernel of a pass over the edges of a chunk, where there is enough work in all chunks to compile it."""
-    width = max((x.size for x in (*rows.leaves, *rows.inner)), default=1)
     if backend.current_backend() == "numpy" or K.sums_are_exact() or K.is_batch_invariant():
         return None
-    if setting.topology.num_edges * width < LARGE or not any(x.op in ("call", "feature_sum") for x in rows.inner):
+    if setting.topology.num_edges < LARGE or not any(x.op in ("call", "feature_sum") for x in rows.inner):
         return None
     found = kernel_of(rows)
     return found if isinstance(found, Kernel) else None
 
 
-def run_pass(kernel: Kernel, values: Mapping[Symbol, Any], count: int, dtype: np.dtype[Any]) -> dict[Symbol, Any]:
-    """Run a pass over ``count`` edges in this thread."""
+def run_pass(
+    rows: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], count: int, dtype: np.dtype[Any]
+) -> dict[Symbol, Any] | None:
+    """Run a pass over ``count`` edges in this thread; None if numba cannot compile it, which it remembers."""
     out = {s: np.empty((count, *s.shape), dtype) for s in kernel.sinks}
     outs = [array.reshape(count, s.size) for s, array in out.items()]
     if count == 0 or all(array.size == 0 for array in outs):
@@ -106,8 +109,19 @@ def run_pass(kernel: Kernel, values: Mapping[Symbol, Any], count: int, dtype: np
     leaves = [_frozen(_rows(values[x], x, dtype)) for x in kernel.leaves]
     past = (False,) * len(outs)
     run = compiled(kernel.source, kernel.name)
-    run(0, len(blocks) - 1, blocks, NOBODY, blocks, 0, past, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
+    try:
+        run(0, len(blocks) - 1, blocks, NOBODY, blocks, 0, past, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
+    except compiler_errors() as error:
+        give_up(rows, error)
+        return None
     return out
+
+
+def give_up(sweep: Sweep, error: Exception) -> None:
+    """Remember that numba could not compile the kernel of a sweep or pass, and say so."""
+    sweep.kernel = Unfit(f"numba could not compile its kernel ({type(error).__name__})")
+    text = f"gnnkit computes a part of a message program with numpy: {sweep.kernel}. Please report it."
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:

@@ -124,17 +124,32 @@ def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
         w(depth, "if first > begin:")
         w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at[sink]}{count})")
     _open_edges(writer, loop, depth)
+    products = _products(writer, loop)
     for x in loop.items:
-        w(inside, f"{writer.names[x]} = {expression(x, reader)}")
-        reader.known[x] = writer.names[x]
+        if x not in products:
+            w(inside, f"{writer.names[x]} = {expression(x, reader)}")
+            reader.known[x] = writer.names[x]
     for sink in loop.sinks:
-        name = _fold_name(sink, writer)
-        value = reader.read(writer.layout.value(operands(sink)[0]))
-        w(inside, f"{name} = {name} + {value}" if sink.info[0] == "sum" else f"{name} = v.maximum({name}, {value})")
+        name, x = _fold_name(sink, writer), writer.layout.value(operands(sink)[0])
+        if x in products:
+            a, b = (reader.read(factor) for factor in writer.layout.reads(x))
+            w(inside, f"{name} = v.fma({a}, {b}, {name})")
+        elif sink.info[0] == "sum":
+            w(inside, f"{name} = {name} + {reader.read(x)}")
+        else:
+            w(inside, f"{name} = v.maximum({name}, {reader.read(x)})")
     for sink in loop.sinks:
         past = f"{writer.past(sink)} and first + BLOCK >= end"  # unless the next block goes on from these sums
         n = "pair" if two else "n"
         w(depth, f"v.stream({writer.outs[sink]}, i, {at[sink]}, {n}, {_fold_name(sink, writer)}, {past})")
+
+
+def _products(writer: Writer, loop: Loop) -> set[Symbol]:
+    """Products of two values that nothing but sums reads: they are multiplied and added at once."""
+    read = {a for x in loop.items for a in writer.layout.reads(x)}
+    read |= {writer.layout.value(operands(sink)[0]) for sink in loop.sinks if sink.info[0] != "sum"}
+    products = {x for x in loop.items if x.op == "call" and x.info == "multiply" and x not in read}
+    return {x for x in products if all(a.op != "number" for a in x.args)}
 
 
 def _fold_name(sink: Symbol, writer: Writer) -> str:

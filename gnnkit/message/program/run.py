@@ -5,7 +5,6 @@ Imports the plan, its engines and kernels; knows nothing of the tape.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.message.program import chunks, exact, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
-from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.nodes import Step, node_steps
 from gnnkit.message.program.plan import Plan, Sweep, arguments, is_leaf, make_plan
 from gnnkit.message.program.setting import Setting
@@ -142,9 +140,7 @@ def _run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) ->
     try:
         return fused.run_kernel(sweep, values, setting)
     except fused.compiler_errors() as error:
-        sweep.kernel = Unfit(f"numba could not compile its kernel ({type(error).__name__})")
-        text = f"gnnkit computes a part of a message program with numpy: {sweep.kernel}. Please report it."
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        fused.give_up(sweep, error)
         return None
 
 

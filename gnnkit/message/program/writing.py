@@ -22,6 +22,12 @@ EXPRESSIONS = {
     "equal": "({0} == {1})", "not_equal": "({0} != {1})",
     "logical_and": "({0} & {1})", "logical_or": "({0} | {1})", "logical_not": "(~{0})",
 }  # fmt: skip
+LOGICAL = ("logical_and", "logical_or", "logical_not")
+# the same of truth values, where false is less than true
+MASKS = {
+    "equal": "(~({0} ^ {1}))", "not_equal": "({0} ^ {1})", "less": "(~{0} & {1})", "greater": "({0} & ~{1})",
+    "less_equal": "(~{0} | {1})", "greater_equal": "({0} | ~{1})", "where": "(({0} & {1}) | (~{0} & {2}))",
+}  # fmt: skip
 POWERS = {3.0: "({0} * {0} * {0})", 4.0: "(({0} * {0}) * ({0} * {0}))", 0.5: "v.sqrt({0})", -1.0: "(1.0 / {0})"}
 POWERS |= {-2.0: "(1.0 / ({0} * {0}))", -0.5: "(1.0 / v.sqrt({0}))", 1.0: "{0}", 2.0: "({0} * {0})"}
 PLAIN = (-1.0, 0.0, 0.5, 1.0, 2.0)  # numbers that stand in the source
@@ -168,6 +174,13 @@ class Reader:
 def expression(x: Symbol, reader: Reader) -> str:
     """Source of one value."""
     values, like = [reader.read(a) for a in reader.writer.layout.reads(x)], reader.like
+    kinds = [a.kind for a in x.args]
+    if x.op == "call" and x.info in LOGICAL:  # numbers count as true where they are not zero
+        values = [text if kind == BOOL else f"({text} != 0.0)" for text, kind in zip(values, kinds)]
+    elif x.op == "call" and x.info in MASKS and BOOL in kinds:
+        first = 1 if x.info == "where" else 0
+        if all(kind == BOOL for kind in kinds[first:]):
+            return MASKS[x.info].format(*values)
     if x.op in ("stop", "custom", "reshape", "broadcast_to"):
         return vector(values[0], x.args[0], like)
     if x.op == "cast":
