@@ -47,6 +47,8 @@ def index_dtype(count: int) -> Any:
 
 CACHE_LINE = 64
 LARGE = 1 << 16  # bytes from which the place of an array in memory matters
+# Results of more bytes than this will have left the caches when they are read: they are written past them.
+PAST_BYTES = 1 << 25
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

@@ -156,7 +156,7 @@ def _sources_digest() -> str:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([here / "simd.py", *here.glob("vector*.py"), *(here / "jit").glob("*.py")]):
+    for path in sorted([here / "arrays.py", here / "simd.py", *here.glob("vector*.py"), *(here / "jit").glob("*.py")]):
         with contextlib.suppress(OSError):  # a zipped package has no such files; then numba's own key must do
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -21,8 +21,6 @@ from numba.extending import intrinsic
 
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 CACHE_LINE = 64
-# Results of more bytes than this will have left the caches when they are read: they are written past them.
-PAST_BYTES = 1 << 25
 # multiply and add may fuse (the result is only more exact); nothing is said about NaN, infinity or order
 FUSE = ("contract",)
 

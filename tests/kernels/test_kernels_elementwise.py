@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnnkit import kernels as K
-from gnnkit.kernels import simd
+from gnnkit.kernels.arrays import PAST_BYTES
 from gnnkit.kernels.twins import elementwise as twins
 
 FLOATS = [np.float32, np.float64]
@@ -211,8 +211,8 @@ def test_deal_columns(dtype, width, backend, rng, threads):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_large_results_that_go_past_the_caches_equal_their_twins(dtype, rng, threads):
     threads(2)
-    x = rng.normal(size=(simd.PAST_BYTES // np.dtype(dtype).itemsize // 1000 + 1, 1003)).astype(dtype)
-    assert x.nbytes > simd.PAST_BYTES
+    x = rng.normal(size=(PAST_BYTES // np.dtype(dtype).itemsize // 1000 + 1, 1003)).astype(dtype)
+    assert x.nbytes > PAST_BYTES
     for name, arrays in (("elu", (x,)), ("elu_adjoint", (x, x[::-1])), ("relu_adjoint", (x, x[::-1]))):
         near = 4 * np.finfo(dtype).eps if name == "elu" else 0
         np.testing.assert_allclose(getattr(K, name)(*arrays), getattr(twins, name)(*arrays), rtol=near, atol=near)

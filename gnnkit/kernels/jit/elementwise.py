@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from gnnkit.kernels import vectors as v
+from gnnkit.kernels.arrays import PAST_BYTES
 from gnnkit.kernels.backend import jit
-from gnnkit.kernels.simd import PAST_BYTES
 
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 HASH_BLOCK = 512

@@ -22,8 +22,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.kernels import backend
-from gnnkit.kernels.arrays import CACHE_LINE
-from gnnkit.kernels.simd import PAST_BYTES
+from gnnkit.kernels.arrays import CACHE_LINE, PAST_BYTES
 from gnnkit.message.program.codegen import BLOCK, Kernel, generate
 from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import Sweep
