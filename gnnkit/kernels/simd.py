@@ -321,6 +321,24 @@ def prefetch_two(typingctx, x, row, column):
 
 
 @intrinsic
+def prefetch_lines(typingctx, x, row):
+    """Fetch all cache lines of ``x[row]`` towards the processor."""
+
+    def codegen(context, builder, signature, values):
+        matrix = _pointer(context, builder, signature.args[0], values[0])
+        line = ir.Constant(INT64, -CACHE_LINE)
+        start, stop = (
+            builder.ptrtoint(_row(builder, matrix, at, _int(0)), INT64)
+            for at in (values[1], builder.add(values[1], _int(1)))
+        )
+        with cgutils.for_range_slice(builder, builder.and_(start, line), stop, _int(CACHE_LINE)) as (address, _):
+            _prefetch(builder, builder.inttoptr(address, ir.IntType(8).as_pointer()), 1, 1)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64), codegen
+
+
+@intrinsic
 def prefetch_line(typingctx, x, row, column):
     """Fetch the cache line of ``x[row, column]`` towards the processor."""
 

@@ -11,7 +11,7 @@ from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import operands
 from gnnkit.message.program.schedule import Loop
 from gnnkit.message.program.symbols import BOOL, Symbol
-from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, vector
+from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, fetch_rows, vector
 
 
 def scattered_leaves(writer: Writer, loops: list[Loop]) -> list[Symbol]:
@@ -34,15 +34,9 @@ def write_gathering(writer: Writer) -> None:
     w(4, "k = first + b")
     if any(x.level != "edge" for x in writer.gathered):
         w(4, "j = simd.position(other, k)")
-        w(4, "jj = simd.position(other, min(k + ahead, last))")
-    fetched = set()
+    fetch_rows(writer, 4)
     for x, buffer in writer.gathered.items():
         matrix, row, place = writer.place(x)
-        if row == "j" and matrix not in fetched:  # numbers of one matrix share a cache line
-            w(4, f"simd.prefetch_line({matrix}, jj, {place}0)")
-        if row == "j":
-            fetched.add(matrix)
-            writer.fetched.add(x)
         w(4, f"v.put({buffer}, 0, b, v.lane(v.splat({matrix}, {row}, {place}0)))")
 
 

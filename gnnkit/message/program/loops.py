@@ -9,7 +9,7 @@ from gnnkit.message.program.layout import Space
 from gnnkit.message.program.plan import operands
 from gnnkit.message.program.schedule import CHEAP, Loop
 from gnnkit.message.program.symbols import BOOL, Symbol
-from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, position, vector
+from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, fetch_rows, position, vector
 
 # Sums that stay in registers two vectors at a time: AVX2 has 16 registers, and what is added takes some.
 MOST_SUMS = 4
@@ -50,6 +50,7 @@ def write_map(writer: Writer, loop: Loop) -> None:
     w, space = writer.write, loop.space
     sums = [x for x in loop.items if x.op == "feature_sum"]
     depth = outside = _open_edges(writer, loop, 3)
+    fetch_rows(writer, depth)
     # sums over the outer axis stay in registers if the columns are the outer loop
     columns_first = bool(sums) and all(_by_column(x, space, writer) for x in sums)
     if columns_first:

@@ -133,6 +133,18 @@ def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
     return {a for a in writer.leaves_of(loop) if a.level == far}
 
 
+def fetch_rows(writer: Writer, depth: int) -> None:
+    """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, unless it is a fold."""
+    sweep = writer.sweep
+    far = [x for x in sweep.leaves if x.level == sweep.other and sweep.other]
+    matrices = dict.fromkeys("packed" if x in set(writer.packed) else writer.names[x] for x in far)
+    if far and not writer.fetched:
+        writer.write(depth, "jj = simd.position(other, min(k + ahead, last))")
+        for matrix in matrices:
+            writer.write(depth, f"simd.prefetch_lines({matrix}, jj)")
+        writer.fetched.update(far)
+
+
 class Reader:
     """How a loop reads a value: computed here, a leaf, or a buffer."""
 
