@@ -25,7 +25,6 @@ from gnnkit.kernels.csr import transpose_csr as transpose_csr
 from gnnkit.kernels.elementwise import adam_update as adam_update
 from gnnkit.kernels.elementwise import copy_columns as copy_columns
 from gnnkit.kernels.elementwise import cross_entropy_adjoint as cross_entropy_adjoint
-from gnnkit.kernels.elementwise import deal_columns as deal_columns
 from gnnkit.kernels.elementwise import dropout as dropout
 from gnnkit.kernels.elementwise import elu as elu
 from gnnkit.kernels.elementwise import elu_adjoint as elu_adjoint

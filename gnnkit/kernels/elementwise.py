@@ -146,39 +146,6 @@ def copy_columns(source: NDArray[Any], begin: int, width: int, out: NDArray[Any]
     parallel_rows(backend.loops("elementwise").copy_columns, len(out), args, width=width + 8)
 
 
-def deal_columns(source: NDArray[Any], width: int, out: NDArray[Any], place: int) -> None:
-    """Give every part of ``out`` its columns of ``source``, on several threads.
-
-    Parameters
-    ----------
-    source : float [num_rows, parts * width] or [num_rows, width]
-        C-contiguous; with no more than ``width`` columns every part gets the same.
-    width : int
-    out : float [parts, num_rows, columns]
-        Part p gets columns ``p * width ..`` of the source as its columns ``place .. place + width``.
-    place : int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gnnkit import kernels as K
-    >>> out = np.zeros((2, 1, 3))
-    >>> K.deal_columns(np.array([[1.0, 2.0]]), 1, out, 2)
-    >>> out
-    array([[[0., 0., 1.]],
-    <BLANKLINE>
-           [[0., 0., 2.]]])
-    """
-    if out.size == 0 or width == 0:
-        return
-    if out.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
-        parts = source.reshape(len(source), -1, width).swapaxes(0, 1)
-        out[:, :, place : place + width] = parts
-        return
-    args = (read_only(source), width, out, place)
-    parallel_rows(backend.loops("elementwise").deal_columns, len(source), args, width=source.shape[1] + 8)
-
-
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cross-entropy of every row between its softmax and its label, and the softmax itself.
 

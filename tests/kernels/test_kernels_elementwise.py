@@ -190,25 +190,6 @@ def test_copy_columns(dtype, width, rng, threads):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("width", [1, 3])
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
-def test_deal_columns(dtype, width, backend, rng, threads):
-    own, everyone = (rng.normal(size=(90_000, n * width)).astype(dtype) for n in (4, 1))
-    expected = np.zeros((4, 90_000, 2 * width + 1), dtype)
-    for part in range(4):
-        expected[part, :, 1 : 1 + width] = own[:, part * width : (part + 1) * width]
-        expected[part, :, 1 + width :] = everyone
-    for count in (1, 2):
-        threads(count)
-        out = np.zeros_like(expected)
-        with K.use_backend(backend):
-            K.deal_columns(own, width, out, 1)
-            K.deal_columns(everyone, width, out, 1 + width)
-        np.testing.assert_array_equal(out, expected)
-    K.deal_columns(np.empty((0, 2), dtype), 1, np.empty((2, 0, 1), dtype), 0)
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
 def test_large_results_that_go_past_the_caches_equal_their_twins(dtype, rng, threads):
     threads(2)
     x = rng.normal(size=(PAST_BYTES // np.dtype(dtype).itemsize // 1000 + 1, 1003)).astype(dtype)

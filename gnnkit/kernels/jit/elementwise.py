@@ -67,16 +67,6 @@ def copy_columns(start, stop, source, begin, width, out, place):
 
 
 @jit
-def deal_columns(start, stop, source, width, out, place):
-    """``out[part, i, place:place + width]`` = the columns of ``source[i]`` from ``part * width`` on (or from 0 on)."""
-    step = width if source.shape[1] > width else 0
-    for i in range(start, stop):
-        for part in range(out.shape[0]):
-            for c in range(width):
-                out[part, i, place + c] = source[i, part * step + c]
-
-
-@jit
 def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
     """Rows start..stop: their softmax, and minus the logarithm of what it gives to the label."""
     lanes, width = v.lanes(logits), logits.shape[1]

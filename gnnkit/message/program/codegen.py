@@ -46,14 +46,12 @@ class Kernel:
     dimensions: list[int]  # lengths of the dimensions
     numbers: list[float]  # constants, so that another one needs no other kernel
     needs_order: bool  # whether it is given the edge behind every position of the transpose
-    parts: int  # how often it is called, for one index of the outer axis at a time
-    parted: set[Symbol]  # values with that axis
 
 
-def generate(sweep: Sweep, name: str, *, in_parts: bool = False) -> Kernel:
-    """Write the kernel of a sweep, or of one part of its features; raises Unfit where there is none."""
+def generate(sweep: Sweep, name: str) -> Kernel:
+    """Write the kernel of a sweep; raises Unfit where there is none."""
     _check(sweep)
-    layout = Layout(sweep, in_parts=in_parts)
+    layout = Layout(sweep)
     found = schedule(sweep, layout)
     writer = Writer(sweep, layout)
     leaves = [x for x in sweep.leaves if x.op != "number"]
@@ -72,13 +70,12 @@ def generate(sweep: Sweep, name: str, *, in_parts: bool = False) -> Kernel:
     writer.gathered = {x: f"g{i}" for i, x in enumerate(scattered)}
     _write_kernel(writer, name, found, leaves)
     about = f"one sweep over the edges, by {'senders' if sweep.side == 'src' else 'receivers'}"
-    about += ", for one part of the features" if in_parts else ""
     if sweep.level != "edge":
         about = f"one pass over {ROWS[sweep.level]}; its edges are their rows"
     source = HEADER.format(about=about, block=BLOCK) + "\n\n" + "\n".join(writer.lines) + "\n"
     return Kernel(
         name, source, leaves, writer.packed, list(sweep.sinks), list(layout.sizes.values()), writer.numbers,
-        needs_order, layout.parts, layout.parted,
+        needs_order,
     )  # fmt: skip
 
 
@@ -102,7 +99,7 @@ def _narrow(leaves: list[Symbol], writer: Writer) -> list[Symbol]:
     far = [x for x in leaves if x.level == ("src" if writer.sweep.side == "dst" else "dst")]
     axes = {x: len(writer.layout.spaces[x]) for x in far}
     narrow = [x for x in far if axes[x] < max(axes.values())]
-    return narrow if len(narrow) > 1 or writer.layout.parted else []
+    return narrow if len(narrow) > 1 else []
 
 
 # --- the kernel -------------------------------------------------------------------------------------------------------
@@ -114,7 +111,6 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     outs = [writer.outs[s] for s in sinks]
     read = [*(writer.names[x] for x in leaves), *(["packed"] if writer.packed else [])]
     dims += [f"number{i}" for i in range(len(writer.numbers))]
-    dims += ["part"] if layout.parted else []
     arguments = ["start", "stop", "indptr", "other", "order", "ahead", "past", *dims, *read, *outs]
     w(0, "@as_written")
     w(0, f"def {name}({', '.join(arguments)}):")
@@ -162,10 +158,10 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
 
 def _fill(writer: Writer, sink: Symbol, value: str, depth: int) -> None:
     (x,), target = operands(sink), writer.outs[sink]
-    begin, columns = writer.begin(x), volume(writer.layout.spaces[x])
+    columns = volume(writer.layout.spaces[x])
     if not writer.layout.spaces[x]:
-        writer.write(depth, f"v.put({target}, i, {begin}0, v.lane(v.constant(like, {value})))")
+        writer.write(depth, f"v.put({target}, i, 0, v.lane(v.constant(like, {value})))")
         return
     writer.write(depth, f"for c in range(0, {columns}, lanes):")
-    place = f"{begin}c, min(lanes, {columns} - c)"
+    place = f"c, min(lanes, {columns} - c)"
     writer.write(depth + 1, f"v.store({target}, i, {place}, v.constant(like, {value}))")

@@ -109,8 +109,8 @@ def _add_lanes(writer: Writer, sink: Symbol, reader: EdgeReader) -> None:
     """The sum or maximum of the lanes goes to the row of the result."""
     (message,) = operands(sink)
     value = vector(reader.read(writer.layout.value(message)), message)
-    out, place = writer.outs[sink], f"{writer.begin(message)}0"
+    out = writer.outs[sink]
     if sink.info[0] == "sum":
-        writer.write(4, f"v.put({out}, i, {place}, v.lane(v.splat({out}, i, {place})) + v.total({value}, n))")
+        writer.write(4, f"v.put({out}, i, 0, v.lane(v.splat({out}, i, 0)) + v.total({value}, n))")
     else:
-        writer.write(4, f"v.keep_larger({out}, i, {place}, 1, v.highest({value}, n))")
+        writer.write(4, f"v.keep_larger({out}, i, 0, 1, v.highest({value}, n))")

@@ -161,7 +161,7 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
         _remember(sink, made, result)
     if rest is None:
         return steps
-    kernel = fused.kernel_for(rest, setting)
+    kernel = fused.kernel_of(rest)
     sides = [s.info[1] if s.op == "aggregate" else s.level for s in rest.sinks]
     made = sum(setting.count(side) * s.size * item for s, side in zip(rest.sinks, sides))
     gathered = sum(x.size for x in rest.leaves if x.level in ("src", "dst", "edge")) * item + 4
@@ -170,7 +170,6 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
     engine, note = "kernel", ""
     if isinstance(kernel, Kernel):
         sources.append(kernel.source)
-        note = f"in {kernel.parts} parts" if kernel.parts > 1 else ""
         if not fused.uses_kernel(rest, setting):
             engine = "numpy"
             note = "so few numbers that numpy is quicker" if backend.current_backend() == "numba" else "numpy backend"

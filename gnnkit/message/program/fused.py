@@ -41,38 +41,16 @@ NOBODY.flags.writeable = False
 PREFETCH_BYTES = 1 << 20
 # So many cache lines ahead, about what the processor can wait for at once; of short rows more are not worth it.
 PREFETCH_LINES, PREFETCH_LEAST = 72, 128
-# Rows found by index of more bytes than this (which the third-level cache hardly holds) are swept part by part, head by
-# head, if a part takes less than twice as much: each part is copied first, into memory that stays in that cache.
-PART_BYTES = 1 << 24
-PART_EDGES = 4  # of every row at least, or the copy is not worth it
 
 
 def kernel_of(sweep: Sweep) -> Kernel | Unfit:
     """The generated kernel of a sweep, or why there is none; kept with the sweep."""
     if sweep.kernel is None:
-        sweep.kernel = _generated(sweep)
+        try:
+            sweep.kernel = generate(sweep, "sweep")
+        except Unfit as reason:  # it is kept: the frames of a traceback would keep the arrays of this run
+            sweep.kernel = reason.with_traceback(None)
     return sweep.kernel
-
-
-def kernel_for(sweep: Sweep, setting: Setting) -> Kernel | Unfit:
-    """The kernel that runs: where the rows it finds by index are far too many for a cache, that of a part of them."""
-    width = max((x.size for x in sweep.leaves if x.level == sweep.other), default=0) * setting.dtype.itemsize
-    count = setting.count(sweep.other) if sweep.other else 0
-    if count * width <= PART_BYTES or setting.topology.num_edges < PART_EDGES * count:
-        return kernel_of(sweep)
-    if sweep.kernel_of_part is None:
-        sweep.kernel_of_part = _generated(sweep, in_parts=True)
-    found = sweep.kernel_of_part
-    if isinstance(found, Unfit) or width // found.parts < CACHE_LINE or count * width // found.parts > 2 * PART_BYTES:
-        return kernel_of(sweep)
-    return found
-
-
-def _generated(sweep: Sweep, *, in_parts: bool = False) -> Kernel | Unfit:
-    try:
-        return generate(sweep, "sweep", in_parts=in_parts)
-    except Unfit as reason:
-        return reason.with_traceback(None)  # it is kept: the frames of a traceback would keep the arrays of this run
 
 
 def uses_kernel(sweep: Sweep, setting: Setting) -> bool:
@@ -125,7 +103,7 @@ def give_up(sweep: Sweep, error: Exception) -> None:
 
 def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> dict[Symbol, Any]:
     """Compute the sinks of a sweep from the values of its leaves."""
-    kernel = kernel_for(sweep, setting)
+    kernel = kernel_of(sweep)
     assert isinstance(kernel, Kernel)
     topology = setting.topology if sweep.side != "src" else setting.topology.transpose()
     indptr = topology.indptr if sweep.level == "edge" else _blocks_of_rows(setting.count(sweep.level))
@@ -134,53 +112,35 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     outs = [array.reshape(len(array), s.size) for s, array in out.items()]
     if all(array.size == 0 for array in outs):
         return out
-    leaves, copies = _matrices(sweep, kernel, values, setting)
+    leaves = _matrices(sweep, kernel, values, setting)
     row = max((x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.other), default=0)
     is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
     ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
-    work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks)) // kernel.parts
-    past = tuple(_goes_past_caches(array, kernel) for array in outs)
+    work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks))
+    past = tuple(map(_goes_past_caches, outs))
     run = compiled(kernel.source, kernel.name)
-    for part in range(kernel.parts):
-        for whole, target in copies:
-            K.copy_columns(whole, part * target.shape[1], target.shape[1], target, 0)
-        parts = (part,) if kernel.parted else ()
-        read = [x if x.ndim == 2 else x[part] for x in leaves]
-        args = (
-            indptr, topology.indices, order, ahead, past, *kernel.dimensions, *kernel.numbers, *parts, *read, *outs,
-        )  # fmt: skip
-        K.parallel_rows(run, len(indptr) - 1, args, indptr=indptr, width=work)
+    args = (indptr, topology.indices, order, ahead, past, *kernel.dimensions, *kernel.numbers, *leaves, *outs)
+    K.parallel_rows(run, len(indptr) - 1, args, indptr=indptr, width=work)
     return out
 
 
-def _goes_past_caches(out: np.ndarray, kernel: Kernel) -> bool:
+def _goes_past_caches(out: np.ndarray) -> bool:
     """Whether a large result is written in whole cache lines."""
-    return out.nbytes >= PAST_BYTES and out.shape[1] * out.itemsize // kernel.parts % CACHE_LINE == 0
+    return out.nbytes >= PAST_BYTES and out.shape[1] * out.itemsize % CACHE_LINE == 0
 
 
-def _matrices(
-    sweep: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], setting: Setting
-) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
-    """What a kernel reads, [rows, columns] or [parts, rows, columns], and what is copied there before every part.
-
-    Copied are the columns of the part of rows that are found by index: pairs of the whole matrix and that of a part.
-    """
-    leaves: list[np.ndarray] = []
-    copies: list[tuple[np.ndarray, np.ndarray]] = []
-    for x in kernel.leaves:
-        rows = _rows(values[x], x, setting.dtype)
-        if x in kernel.parted and x.level == sweep.other:
-            whole, rows = rows, K.empty((len(rows), x.size // kernel.parts), setting.dtype)
-            copies.append((whole, rows))
-        leaves.append(_frozen(rows))
-    if kernel.packed:  # narrow matrices as one, whose rows take as few cache lines as they can
-        widths = [x.size // (kernel.parts if x in kernel.parted else 1) for x in kernel.packed]
-        columns = 1 << (sum(widths) - 1).bit_length()
-        side_by_side = K.empty((kernel.parts, setting.count(sweep.other or "dst"), columns), setting.dtype)
-        for i, x in enumerate(kernel.packed):
-            K.deal_columns(_rows(values[x], x, setting.dtype), widths[i], side_by_side, sum(widths[:i]))
+def _matrices(sweep: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], setting: Setting) -> list[np.ndarray]:
+    """What a kernel reads, as matrices; the last is that of the narrow ones side by side."""
+    leaves = [_frozen(_rows(values[x], x, setting.dtype)) for x in kernel.leaves]
+    if kernel.packed:  # a power of two, so that rows take as few cache lines as they can
+        columns = 1 << (sum(x.size for x in kernel.packed) - 1).bit_length()
+        side_by_side = K.empty((setting.count(sweep.other), columns), setting.dtype)
+        begin = 0
+        for x in kernel.packed:
+            K.copy_columns(_rows(values[x], x, setting.dtype), 0, x.size, side_by_side, begin)
+            begin += x.size
         leaves.append(_frozen(side_by_side))
-    return leaves, copies
+    return leaves
 
 
 def _blocks_of_rows(count: int) -> np.ndarray:

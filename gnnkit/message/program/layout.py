@@ -28,13 +28,9 @@ class Layout:
         Length of each dimension in this program.
     inner : list of Symbol
         What is computed per edge, each after its arguments; without other names for the same value.
-    parts : int
-        Length of the dimension that was taken out, so that a kernel works on one of its indices at a time; else 1.
-    parted : set of Symbol
-        The values that have this dimension.
     """
 
-    def __init__(self, sweep: Sweep, *, in_parts: bool = False) -> None:
+    def __init__(self, sweep: Sweep) -> None:
         self._parent: list[int] = []
         self._axes: dict[Symbol, tuple[int | None, ...]] = {}
         self._length: list[int] = []
@@ -61,25 +57,6 @@ class Layout:
             if x.op in ("reshape", "stop", "custom") and first.op != "number" and self.spaces[first] == self.spaces[x]:
                 self._other_names[x] = self.value(first)
         self.inner = [x for x in sweep.inner if x not in self._other_names]
-        self.parts, self.parted = 1, set[Symbol]()
-        if in_parts:
-            self._take_out_outer(sweep)
-
-    def _take_out_outer(self, sweep: Sweep) -> None:
-        """Leave the outer dimension (heads) to the caller, where its indices have nothing to do with each other."""
-        pairs = {space for space in self.spaces.values() if len(space) == 2}
-        outer = pairs.pop()[0] if len({a for a, _ in pairs}) == 1 else None
-        if outer is None or any(b == outer for _, b in pairs):
-            raise Unfit("features without one outer axis")
-        self.parted = {x for x, space in self.spaces.items() if outer in space}
-        ends = [x for sink in sweep.sinks for x in operands(sink)]
-        far = [x for x in sweep.leaves if x.level == sweep.other]
-        if any(x not in self.parted for x in (*self.inner, *ends, *far)):
-            raise Unfit("values without the outer axis, which every part would read or compute again")
-        if any(x.level == "edge" for x in (*sweep.leaves, *sweep.sinks) if x in self.parted):
-            raise Unfit("fields of edges with the outer axis, whose rows are narrow")
-        self.spaces = {x: tuple(d for d in space if d != outer) for x, space in self.spaces.items()}
-        self.parts = self.sizes.pop(outer)
 
     def value(self, x: Symbol) -> Symbol:
         """The symbol that is computed for ``x``: what a reshape changes is not seen in a kernel."""

@@ -116,14 +116,14 @@ def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
     """The sums of the columns at ``c``, over all edges of a block; those of the first block begin here."""
     w, space = writer.write, loop.space
     load, count = ("v.load_two", "") if two else ("v.load", ", n")
-    at = {sink: f"{writer.begin(operands(sink)[0])}{position(space, space)}" for sink in loop.sinks}
+    at = position(space, space)
     inside = depth + 1
     reader = Reader(writer, loop, inside, two=two)
     for sink in loop.sinks:
         start = f"v.zeros({reader.like})" if sink.info[0] == "sum" else f"v.constant({reader.like}, -inf)"
         w(depth, f"{_fold_name(sink, writer)} = {start}")
         w(depth, "if first > begin:")
-        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at[sink]}{count})")
+        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at}{count})")
     _open_edges(writer, loop, depth)
     products = _products(writer, loop)
     for x in loop.items:
@@ -142,7 +142,7 @@ def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
     for sink in loop.sinks:
         past = f"{writer.past(sink)} and first + BLOCK >= end"  # unless the next block goes on from these sums
         n = "pair" if two else "n"
-        w(depth, f"v.stream({writer.outs[sink]}, i, {at[sink]}, {n}, {_fold_name(sink, writer)}, {past})")
+        w(depth, f"v.stream({writer.outs[sink]}, i, {at}, {n}, {_fold_name(sink, writer)}, {past})")
 
 
 def _products(writer: Writer, loop: Loop) -> set[Symbol]:

@@ -24,7 +24,6 @@ class Sweep:
     inner: list[Symbol] = field(default_factory=list)  # per edge, each after its arguments
     leaves: list[Symbol] = field(default_factory=list)  # values of nodes, inputs per edge, constants
     kernel: Any = None  # what is generated for it, once it has been asked for
-    kernel_of_part: Any = None  # the same for one index of the outer feature axis
     resolved: Any = None  # which of its sums need no sweep, once that has been asked for
     exact: Any = None  # what it computes per edge where sums must not depend on their order
     steps: Any = None  # how it computes a chunk of edges, once it has done so

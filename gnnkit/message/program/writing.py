@@ -52,13 +52,6 @@ class Writer:
     def write(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
 
-    def begin(self, x: Symbol) -> str:
-        """Where the part that a kernel works on begins in a row of all parts: text to put before a position."""
-        if x not in self.layout.parted:
-            return ""
-        space = self.layout.spaces[x]
-        return f"part * {volume(space)} + " if space else "part + "
-
     def is_by_row(self, x: Symbol) -> bool:
         """Whether a leaf has a row for everything that is passed over; in a chunk all have but constants."""
         return x.level == self.sweep.level or (self.sweep.level == "chunk" and x.level != "const")
@@ -69,13 +62,13 @@ class Writer:
             return self.buffers[x], "b", ""
         name, side = self.names[x], self.sweep.side
         if x.level == "const":
-            return name, "0", self.begin(x)
+            return name, "0", ""
         if x in set(self.packed):  # == of symbols is a symbol
             return "packed", "j", f"at_{name} + "
         if self.is_by_row(x):
             return name, self.edge, ""
         own = (x.level == "src") == (side == "src")
-        return (name, "i", self.begin(x)) if own else (name, "j", "")  # rows of the other end are copied, part by part
+        return name, "i" if own else "j", ""
 
     def past(self, sink: Symbol) -> str:
         """Whether a result is written past the caches."""
