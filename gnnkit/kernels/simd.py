@@ -283,19 +283,6 @@ def dot(typingctx, a, a_row, b, b_row, column, width):
 
 
 @intrinsic
-def prefetch_row(typingctx, x, row):
-    """Fetch the first cache lines (at most 8) of ``x[row]`` towards the processor."""
-
-    def codegen(context, builder, signature, values):
-        matrix = _pointer(context, builder, signature.args[0], values[0])
-        start = _row(builder, matrix, values[1], _int(0))
-        _prefetch(builder, start, 8 * CACHE_LINE // (x.dtype.bitwidth // 8), x.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(x, types.int64), codegen
-
-
-@intrinsic
 def position(typingctx, indices, k):
     """``indices[k]`` as int64, for k that is known not to be negative: numba would test for that at every edge."""
 
@@ -304,38 +291,6 @@ def position(typingctx, indices, k):
         return _load_index(builder, array.data, values[1])
 
     return types.int64(indices, types.int64), codegen
-
-
-@intrinsic
-def prefetch_two(typingctx, x, row, column):
-    """Fetch the cache lines of two vectors that begin at ``x[row, column]`` towards the processor."""
-
-    def codegen(context, builder, signature, values):
-        matrix = _pointer(context, builder, signature.args[0], values[0])
-        itemsize = x.dtype.bitwidth // 8
-        count = 2 * max(VECTOR_BITS, 128) // (8 * itemsize)
-        _prefetch(builder, _row(builder, matrix, values[1], values[2]), count, itemsize)
-        return context.get_dummy_value()
-
-    return types.void(x, types.int64, types.int64), codegen
-
-
-@intrinsic
-def prefetch_lines(typingctx, x, row):
-    """Fetch all cache lines of ``x[row]`` towards the processor."""
-
-    def codegen(context, builder, signature, values):
-        matrix = _pointer(context, builder, signature.args[0], values[0])
-        line = ir.Constant(INT64, -CACHE_LINE)
-        start, stop = (
-            builder.ptrtoint(_row(builder, matrix, at, _int(0)), INT64)
-            for at in (values[1], builder.add(values[1], _int(1)))
-        )
-        with cgutils.for_range_slice(builder, builder.and_(start, line), stop, _int(CACHE_LINE)) as (address, _):
-            _prefetch(builder, builder.inttoptr(address, ir.IntType(8).as_pointer()), 1, 1)
-        return context.get_dummy_value()
-
-    return types.void(x, types.int64), codegen
 
 
 @intrinsic
@@ -348,3 +303,21 @@ def prefetch_line(typingctx, x, row, column):
         return context.get_dummy_value()
 
     return types.void(x, types.int64, types.int64), codegen
+
+
+@intrinsic
+def prefetch_row(typingctx, x, row):
+    """Fetch the cache lines of ``x[row]`` towards the processor."""
+
+    def codegen(context, builder, signature, values):
+        matrix = _pointer(context, builder, signature.args[0], values[0])
+        begin, end = (
+            builder.ptrtoint(_row(builder, matrix, at, _int(0)), INT64)
+            for at in (values[1], builder.add(values[1], _int(1)))
+        )
+        begin = builder.and_(begin, _int(-CACHE_LINE))
+        with cgutils.for_range_slice(builder, begin, end, _int(CACHE_LINE)) as (address, _):
+            _prefetch(builder, builder.inttoptr(address, ir.IntType(8).as_pointer()), 1, 1)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64), codegen

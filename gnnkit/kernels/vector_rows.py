@@ -212,58 +212,116 @@ def splat(typingctx, x, row, column):
     return vec(x, types.int64, types.int64), codegen
 
 
-def _pair_of(x):
-    """The Vec that holds twice the numbers of ``x``, an array."""
+# --- several vectors as one: sums of many columns stay in registers while the edges pass by
+
+
+def _vectors_of(x, wide):
+    """The Vec of the rows of ``x``, and how many of them the Vec ``wide`` holds."""
     vec = _matrix(x)
-    return Vec(vec.dtype, 2 * vec.lanes)
+    if not isinstance(wide, Vec) or wide.dtype != vec.dtype or wide.lanes % vec.lanes:
+        _refuse(f"Several vectors of {x}: it takes a Vec of so many times {vec.lanes} lanes; got {wide}.")
+    return vec, wide.lanes // vec.lanes
+
+
+def _joined(builder, vectors):
+    """Vectors of one kind side by side; their number is a power of two."""
+    while len(vectors) > 1:
+        count = vectors[0].type.count
+        order = ir.Constant(ir.VectorType(INT32, 2 * count), list(range(2 * count)))
+        vectors = [builder.shuffle_vector(a, b, order) for a, b in zip(vectors[::2], vectors[1::2])]
+    return vectors[0]
+
+
+def _columns(builder, values, count):
+    """Pointers to ``count`` vectors: values are the pointer to the first, and how many numbers lie between them."""
+    return [builder.gep(values[0], [builder.mul(simd._int(k), values[1])]) for k in range(count)]
+
+
+@intrinsic(prefer_literal=True)
+def several(typingctx, x, count):
+    """A Vec of zeros with ``count`` (a constant: 2, 4, 8 ...) times the lanes of those of the matrix ``x``."""
+    vec = _matrix(x)
+    if not isinstance(count, types.IntegerLiteral) or count.literal_value not in (2, 4, 8, 16):
+        _refuse(f"The number of vectors is 2, 4, 8 or 16, written out; got {count}.")
+    wide = Vec(vec.dtype, count.literal_value * vec.lanes)
+
+    def codegen(context, builder, sig, values):
+        return ir.Constant(context.get_value_type(wide), [0.0] * wide.lanes)
+
+    return wide(x, count), codegen
 
 
 @intrinsic
-def two(typingctx, x):
-    """A Vec of zeros with twice the lanes of those of the matrix ``x``: for sums of two vectors side by side."""
-    pair = _pair_of(x)
+def load_several(typingctx, x, row, column, step, wide):
+    """Vectors as one Vec like ``wide``: the k-th is ``x[row, column + k * step:][:lanes]``, all of which must exist."""
+    vec, count = _vectors_of(x, wide)
 
     def codegen(context, builder, sig, values):
-        return ir.Constant(context.get_value_type(pair), [0.0] * pair.lanes)
+        pointers = _columns(builder, (_address(context, builder, sig, values), values[3]), count)
+        places = [builder.bitcast(pointer, context.get_value_type(vec).as_pointer()) for pointer in pointers]
+        return _joined(builder, [builder.load(place, align=vec.dtype.bitwidth // 8) for place in places])
 
-    return pair(x), codegen
+    return wide(x, types.int64, types.int64, types.int64, wide), codegen
 
 
 @intrinsic
-def load_two(typingctx, x, row, column):
-    """Two vectors side by side as one Vec: ``x[row, column:column + 2 * lanes]``, all of which must exist."""
-    pair = _pair_of(x)
+def splat_several(typingctx, x, row, column, step, wide):
+    """A Vec like ``wide`` whose k-th vector has ``x[row, column + k * step]`` in every lane."""
+    vec, count = _vectors_of(x, wide)
 
     def codegen(context, builder, sig, values):
-        address = builder.bitcast(_address(context, builder, sig, values), context.get_value_type(pair).as_pointer())
-        return builder.load(address, align=pair.dtype.bitwidth // 8)
+        pointers = _columns(builder, (_address(context, builder, sig, values), values[3]), count)
+        return _joined(builder, [_splat(builder, builder.load(p), vec.lanes) for p in pointers])
 
-    return pair(x, types.int64, types.int64), codegen
+    return wide(x, types.int64, types.int64, types.int64, wide), codegen
+
+
+@intrinsic
+def stream_several(typingctx, out, row, column, step, value, past_caches):
+    """:func:`stream` the vectors of ``value``: the k-th to ``out[row, column + k * step:][:lanes]``."""
+    vec, count = _vectors_of(out, value)
+    _matrix(out, written=True)
+
+    def codegen(context, builder, sig, values):
+        pointers = _columns(builder, (_address(context, builder, sig, values), values[3]), count)
+        for k, pointer in enumerate(pointers):
+            order = ir.Constant(ir.VectorType(INT32, vec.lanes), list(range(k * vec.lanes, (k + 1) * vec.lanes)))
+            part = builder.shuffle_vector(values[4], values[4], order)
+            _stream(builder, pointer, simd._int(vec.lanes), part, values[5])
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.int64, types.int64, value, types.boolean), codegen
+
+
+# --- memory, past the caches
+
+
+def _stream(builder, pointer, n, value, past_caches):
+    edge = max(simd.VECTOR_BITS, 128) // 8
+    address = builder.ptrtoint(pointer, simd.INT64)
+    aligned = builder.icmp_unsigned("==", builder.and_(address, simd._int(edge - 1)), simd._int(0))
+    past = builder.and_(past_caches, builder.and_(aligned, _whole(builder, n, value.type)))
+    with builder.if_else(past) as (around, through):
+        with around:
+            written = builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=edge)
+            written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(INT32, 1)]))
+        with through:
+            _write(builder, pointer, n, value)
 
 
 @intrinsic
 def stream(typingctx, out, row, column, n, value, past_caches):
-    """Like a store of the first n lanes of ``value``, one or two vectors; past the caches if ``past_caches``.
+    """Like a store of the first n lanes of ``value``; past the caches if ``past_caches``.
 
     A store reads its cache lines first, which for whole lines that nobody needs soon is half of the traffic. It goes
     past the caches where the vector is whole and its place aligned. Call :func:`settle` when all is written.
     """
     vec = _matrix(out, written=True)
-    if value not in (vec, _pair_of(out)):
-        _refuse(f"A row of {out} takes a {vec} or a {_pair_of(out)}; got {value}.")
+    if value != vec:
+        _refuse(f"A row of {out} takes a {vec}; got {value}.")
 
     def codegen(context, builder, sig, values):
-        pointer, new = _address(context, builder, sig, values), values[4]
-        edge = max(simd.VECTOR_BITS, 128) // 8
-        address = builder.ptrtoint(pointer, simd.INT64)
-        aligned = builder.icmp_unsigned("==", builder.and_(address, simd._int(edge - 1)), simd._int(0))
-        past = builder.and_(values[5], builder.and_(aligned, _whole(builder, values[3], new.type)))
-        with builder.if_else(past) as (around, through):
-            with around:
-                written = builder.store(new, builder.bitcast(pointer, new.type.as_pointer()), align=edge)
-                written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(INT32, 1)]))
-            with through:
-                _write(builder, pointer, values[3], new)
+        _stream(builder, _address(context, builder, sig, values), values[3], values[4], values[5])
         return context.get_dummy_value()
 
     return types.void(out, types.int64, types.int64, types.int64, value, types.boolean), codegen
@@ -278,17 +336,6 @@ def settle(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
-
-
-@intrinsic
-def splat_two(typingctx, x, row, column):
-    """``x[row, column]`` in every lane of two vectors."""
-    pair = _pair_of(x)
-
-    def codegen(context, builder, sig, values):
-        return _splat(builder, builder.load(_address(context, builder, sig, values)), pair.lanes)
-
-    return pair(x, types.int64, types.int64), codegen
 
 
 @intrinsic

@@ -28,15 +28,16 @@ from gnnkit.kernels.vector_rows import keep_larger as keep_larger
 from gnnkit.kernels.vector_rows import lane as lane
 from gnnkit.kernels.vector_rows import lanes as lanes
 from gnnkit.kernels.vector_rows import load as load
-from gnnkit.kernels.vector_rows import load_two as load_two
+from gnnkit.kernels.vector_rows import load_several as load_several
 from gnnkit.kernels.vector_rows import put as put
 from gnnkit.kernels.vector_rows import settle as settle
+from gnnkit.kernels.vector_rows import several as several
 from gnnkit.kernels.vector_rows import splat as splat
-from gnnkit.kernels.vector_rows import splat_two as splat_two
+from gnnkit.kernels.vector_rows import splat_several as splat_several
 from gnnkit.kernels.vector_rows import store as store
 from gnnkit.kernels.vector_rows import stream as stream
+from gnnkit.kernels.vector_rows import stream_several as stream_several
 from gnnkit.kernels.vector_rows import total as total
-from gnnkit.kernels.vector_rows import two as two
 from gnnkit.kernels.vector_rows import zeros as zeros
 
 # --- functions of vectors

@@ -25,11 +25,12 @@ def v_lanes(x):
 def streamed(x, out, past):
     """Row 0 twice, two vectors at a time while they last; row 1 plus the first number; row 2 from single vectors."""
     lanes = v.lanes(x)
-    pair, wide, whole = 2 * lanes, v.two(x), x.shape[1] // (2 * lanes) * (2 * lanes)
-    for c in range(0, whole, pair):
-        value = v.load_two(x, 0, c)
-        v.stream(out, 0, c, pair, value + value, past)
-        v.stream(out, 1, c, pair, v.where(value < 3.0, value, v.constant(wide, 3.0)) + v.splat_two(x, 0, 0), past)
+    wide, whole = v.several(x, 2), x.shape[1] // (2 * lanes) * (2 * lanes)
+    for c in range(0, whole, 2 * lanes):
+        value = v.load_several(x, 0, c, lanes, wide)
+        first = v.splat_several(x, 0, 0, 0, wide)
+        v.stream_several(out, 0, c, lanes, value + value, past)
+        v.stream_several(out, 1, c, lanes, v.where(value < 3.0, value, v.constant(wide, 3.0)) + first, past)
     for c in range(whole, x.shape[1], lanes):
         n = min(lanes, x.shape[1] - c)
         value = v.load(x, 0, c, n)
@@ -39,6 +40,31 @@ def streamed(x, out, past):
         n = min(lanes, x.shape[1] - c)
         v.stream(out, 2, c, n, v.load(x, 0, c, n), past)
     v.settle()
+
+
+@jit
+def by_head(x, weights, out):
+    """Each half of a row times the number of its half; then the first half times the numbers, one after the other."""
+    lanes, width = v.lanes(x), x.shape[1] // 2
+    wide = v.several(x, 2)
+    for c in range(0, width, lanes):
+        rows = v.load_several(x, 0, c, width, wide)
+        v.stream_several(out, 0, c, width, rows * v.splat_several(weights, 0, 0, 1, wide), False)
+        rows = v.load_several(x, 0, c, 0, wide)
+        v.stream_several(out, 1, c, width, rows * v.splat_several(weights, 0, 0, 1, wide), True)
+    v.settle()
+
+
+def check_heads(dtype):
+    """Vectors that lie apart, at the end of memory that may be touched."""
+    (x_page, keep_x), (out_page, keep_out) = guarded_page(), guarded_page()
+    for width in range(v_lanes(np.zeros((1, 1), dtype)), 65, v_lanes(np.zeros((1, 1), dtype))):
+        x, out = x_page.view(dtype)[-2 * width :].reshape(1, -1), out_page.view(dtype)[-4 * width :].reshape(2, -1)
+        x[:] = np.arange(1, 2 * width + 1)
+        by_head(x, np.array([[2, 3]], dtype), out)
+        np.testing.assert_array_equal(out[0], np.repeat([2, 3], width) * x[0])
+        np.testing.assert_array_equal(out[1], np.repeat([2, 3], width) * np.tile(x[0, :width], 2))
+    del keep_x, keep_out
 
 
 def guarded_page():
@@ -70,3 +96,4 @@ def check_streams(dtype):
                 expected[place] = np.concatenate([2 * x, np.minimum(x, 3) + 1, x])
                 np.testing.assert_array_equal(out, expected)
     del keep_x, keep_out
+    check_heads(dtype)

@@ -88,10 +88,14 @@ def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
 @jit
 def _row_top(logits, i):
     """The largest logit of a row, 0 where it is infinite, NaN where one is."""
-    top = logits[i, 0]
-    for c in range(1, logits.shape[1]):
-        if logits[i, c] > top or logits[i, c] != logits[i, c]:
-            top = logits[i, c]
+    lanes, width = v.lanes(logits), logits.shape[1]
+    tops = v.constant(logits, -np.inf)
+    for c in range(0, width // lanes * lanes, lanes):
+        tops = v.maximum(tops, v.load(logits, i, c, lanes))
+    top, rest = v.highest(tops, lanes), width % lanes
+    if rest:
+        last = v.highest(v.load(logits, i, width - rest, rest), rest)
+        top = top if top > last or top != top else last
     return logits.dtype.type(0) if math.isinf(top) else top
 
 

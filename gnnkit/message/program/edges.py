@@ -34,7 +34,8 @@ def write_gathering(writer: Writer) -> None:
     w(4, "k = first + b")
     if any(x.level != "edge" for x in writer.gathered):
         w(4, "j = simd.position(other, k)")
-    fetch_rows(writer, 4)
+    if not writer.fetches:
+        fetch_rows(writer, 4)
     for x, buffer in writer.gathered.items():
         matrix, row, place = writer.place(x)
         w(4, f"v.put({buffer}, 0, b, v.lane(v.splat({matrix}, {row}, {place}0)))")

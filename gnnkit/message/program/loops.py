@@ -40,8 +40,6 @@ def _open_edges(writer: Writer, loop: Loop, depth: int) -> int:
     far = far_leaves(writer, loop)
     if far:
         w(depth + 1, "j = simd.position(other, k)")
-    if far - writer.fetched:
-        w(depth + 1, "jj = simd.position(other, min(k + ahead, last))")
     return depth + 1
 
 
@@ -50,7 +48,8 @@ def write_map(writer: Writer, loop: Loop) -> None:
     w, space = writer.write, loop.space
     sums = [x for x in loop.items if x.op == "feature_sum"]
     depth = outside = _open_edges(writer, loop, 3)
-    fetch_rows(writer, depth)
+    if not writer.fetches:
+        fetch_rows(writer, depth)
     # sums over the outer axis stay in registers if the columns are the outer loop
     columns_first = bool(sums) and all(_by_column(x, space, writer) for x in sums)
     if columns_first:
@@ -101,30 +100,52 @@ def _keep(writer: Writer, x: Symbol, space: Space, value: str, depth: int) -> No
 def write_fold(writer: Writer, loop: Loop) -> None:
     """From column to column: the sum or maximum over the edges stays in a register.
 
-    Where a step is short, two vectors side by side go through the edges at once: half as many steps.
+    Where a step is short, several vectors go through the edges at once, so that the edges are read less often: those of
+    several indices of the outer axis (heads), or two side by side.
     """
-    depth, length = _open_outer(writer, loop.space, 3), f"d{loop.space[-1]}"
-    begin = "0"
-    if len(loop.sinks) <= MOST_SUMS and all(x.info in CHEAP for x in loop.items if x.op == "call"):
-        begin = f"{length} // pair * pair"
-        writer.write(depth, f"for c in range(0, {begin}, pair):")
-        _fold_edges(writer, loop, depth + 1, two=True)
-    _fold_edges(writer, loop, _open_columns(writer, loop.space, depth, begin), two=False)
+    space, length, begin = loop.space, f"d{loop.space[-1]}", "0"
+    is_first = not writer.fetches
+    depth = 3
+    if heads := _heads_at_once(writer, loop):
+        begin = f"{length} // lanes * lanes"
+        writer.write(depth, f"for a in range(0, d{space[0]}, {heads}):")
+        writer.write(depth + 1, f"for c in range(0, {begin}, lanes):")
+        _fold_edges(writer, loop, depth + 2, heads, is_first, heads=True)
+    depth = _open_outer(writer, space, depth)
+    if not heads and _is_short(loop) and len(loop.sinks) <= MOST_SUMS:
+        begin = f"{length} // (2 * lanes) * (2 * lanes)"
+        writer.write(depth, f"for c in range(0, {begin}, 2 * lanes):")
+        _fold_edges(writer, loop, depth + 1, 2, is_first)
+    _fold_edges(writer, loop, _open_columns(writer, space, depth, begin), 1, is_first)
 
 
-def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
+def _is_short(loop: Loop) -> bool:
+    return all(x.info in CHEAP for x in loop.items if x.op == "call")
+
+
+def _heads_at_once(writer: Writer, loop: Loop) -> int:
+    """How many indices of the outer axis go through the edges together, as many as the registers hold; 0 for none."""
+    from gnnkit.kernels.simd import MAX_TILES  # here, since it imports numba
+
+    heads = writer.layout.sizes[loop.space[0]] if len(loop.space) == 2 and _is_short(loop) else 0
+    return next((n for n in (8, 4, 2) if n * len(loop.sinks) <= MAX_TILES and heads and heads % n == 0), 0)
+
+
+def _fold_edges(writer: Writer, loop: Loop, depth: int, vectors: int, is_first: bool, *, heads: bool = False) -> None:
     """The sums of the columns at ``c``, over all edges of a block; those of the first block begin here."""
     w, space = writer.write, loop.space
-    load, count = ("v.load_two", "") if two else ("v.load", ", n")
-    at = position(space, space)
     inside = depth + 1
-    reader = Reader(writer, loop, inside, two=two)
+    reader = Reader(writer, loop, inside, vectors, heads=heads)
+    at, how = position(space, space), "n" if vectors == 1 else f"{reader.step}, {reader.like}"
+    load, stream = ("v.load", "v.stream") if vectors == 1 else ("v.load_several", "v.stream_several")
     for sink in loop.sinks:
-        start = f"v.zeros({reader.like})" if sink.info[0] == "sum" else f"v.constant({reader.like}, -inf)"
+        start = f"v.constant({reader.like}, {'0.0' if sink.info[0] == 'sum' else '-inf'})"
         w(depth, f"{_fold_name(sink, writer)} = {start}")
         w(depth, "if first > begin:")
-        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at}{count})")
+        w(depth + 1, f"{_fold_name(sink, writer)} = {load}({writer.outs[sink]}, i, {at}, {how})")
     _open_edges(writer, loop, depth)
+    if is_first:
+        fetch_rows(writer, inside, "c == 0" if len(space) == 1 else "a == 0 and c == 0")
     products = _products(writer, loop)
     for x in loop.items:
         if x not in products:
@@ -141,8 +162,8 @@ def _fold_edges(writer: Writer, loop: Loop, depth: int, *, two: bool) -> None:
             w(inside, f"{name} = v.maximum({name}, {reader.read(x)})")
     for sink in loop.sinks:
         past = f"{writer.past(sink)} and first + BLOCK >= end"  # unless the next block goes on from these sums
-        n = "pair" if two else "n"
-        w(depth, f"v.stream({writer.outs[sink]}, i, {at}, {n}, {_fold_name(sink, writer)}, {past})")
+        n = "n" if vectors == 1 else reader.step
+        w(depth, f"{stream}({writer.outs[sink]}, i, {at}, {n}, {_fold_name(sink, writer)}, {past})")
 
 
 def _products(writer: Writer, loop: Loop) -> set[Symbol]:

@@ -30,6 +30,7 @@ MASKS = {
 }  # fmt: skip
 POWERS = {3.0: "({0} * {0} * {0})", 4.0: "(({0} * {0}) * ({0} * {0}))", 0.5: "v.sqrt({0})", -1.0: "(1.0 / {0})"}
 POWERS |= {-2.0: "(1.0 / ({0} * {0}))", -0.5: "(1.0 / v.sqrt({0}))", 1.0: "{0}", 2.0: "({0} * {0})"}
+LINE = 16  # numbers that are about a cache line
 PLAIN = (-1.0, 0.0, 0.5, 1.0, 2.0)  # numbers that stand in the source
 
 
@@ -45,8 +46,9 @@ class Writer:
     buffers: dict[Symbol, str] = field(default_factory=dict)
     packed: list[Symbol] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
-    fetched: set[Symbol] = field(default_factory=set)  # leaves that a loop fetches ahead of their use
+    fetches: bool = False  # whether a loop that has been written fetches rows ahead of their use
     gathered: dict[Symbol, str] = field(default_factory=dict)  # buffers of leaves that a loop over edges reads
+    several: set[int] = field(default_factory=set)  # numbers of vectors that are worked on as one
     lines: list[str] = field(default_factory=list)
 
     def write(self, depth: int, text: str) -> None:
@@ -126,25 +128,35 @@ def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
     return {a for a in writer.leaves_of(loop) if a.level == far}
 
 
-def fetch_rows(writer: Writer, depth: int) -> None:
-    """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, unless it is a fold."""
+def fetch_rows(writer: Writer, depth: int, condition: str = "") -> None:
+    """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, in its first round."""
     sweep = writer.sweep
     far = [x for x in sweep.leaves if x.level == sweep.other and sweep.other]
-    matrices = dict.fromkeys("packed" if x in set(writer.packed) else writer.names[x] for x in far)
-    if far and not writer.fetched:
+    if far and condition:
+        writer.write(depth, f"if {condition}:")
+        depth += 1
+    if far:
         writer.write(depth, "jj = simd.position(other, min(k + ahead, last))")
-        for matrix in matrices:
-            writer.write(depth, f"simd.prefetch_lines({matrix}, jj)")
-        writer.fetched.update(far)
+    if writer.packed:
+        writer.write(depth, "simd.prefetch_row(packed, jj)")
+    for x in far:
+        if x not in set(writer.packed):
+            name, is_wide = writer.names[x], x.size > LINE
+            writer.write(depth, f"simd.prefetch_row({name}, jj)" if is_wide else f"simd.prefetch_line({name}, jj, 0)")
+    writer.fetches = True
 
 
 class Reader:
     """How a loop reads a value: computed here, a leaf, or a buffer."""
 
-    def __init__(self, writer: Writer, loop: Loop, depth: int, *, two: bool = False) -> None:
+    def __init__(self, writer: Writer, loop: Loop, depth: int, vectors: int = 1, *, heads: bool = False) -> None:
         self.writer, self.loop, self.depth = writer, loop, depth
-        self.two = two  # vectors at a time
-        self.like = "wide" if two else "like"  # what constants are shaped after
+        self.vectors, self.heads = vectors, heads  # at a time: those of several indices of the outer axis, or adjacent
+        self.step = f"d{loop.space[1]}" if heads else "lanes"  # from one of them to the next
+        self.like = "like"  # what constants are shaped after
+        if vectors > 1:
+            self.like = f"like{vectors}"
+            writer.several.add(vectors)
         self.known: dict[Symbol, str] = {}
 
     def read(self, x: Symbol) -> str:
@@ -159,21 +171,25 @@ class Reader:
         place = begin + position(of, within)
         if x in self.writer.buffers and not of:  # one number per edge: the edges of a block lie side by side
             row, place = "0", "b"
-        if not (of and of[-1] == within[-1]):
-            text = f"v.splat{'_two' if self.two else ''}({matrix}, {row}, {place})"
-        elif self.two:
-            text = f"v.load_two({matrix}, {row}, {place})"
-        else:
-            whole = x in self.writer.buffers and len(of) == 1
-            text = f"v.load({matrix}, {row}, {place}, {'lanes' if whole else 'n'})"
         name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
-        if row == "j" and x not in self.writer.fetched:  # by the first loop that reads it, evenly over its work
-            if not self.two:  # one vector at a time follows, and is another part of the rows
-                self.writer.fetched.add(x)
-            self.writer.write(self.depth, f"simd.prefetch_{'two' if self.two else 'line'}({matrix}, jj, {place})")
+        text = self._text(x, matrix, row, place)
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
         return name
+
+    def _text(self, x: Symbol, matrix: str, row: str, place: str) -> str:
+        of, within = self.writer.layout.spaces[x], self.loop.space
+        is_splat = not (of and of[-1] == within[-1])
+        if self.vectors == 1 and is_splat:
+            return f"v.splat({matrix}, {row}, {place})"
+        if self.vectors == 1:
+            whole = x in self.writer.buffers and len(of) == 1
+            return f"v.load({matrix}, {row}, {place}, {'lanes' if whole else 'n'})"
+        if is_splat:
+            step = "1" if of and self.heads else "0"
+            return f"v.splat_several({matrix}, {row}, {place}, {step}, {self.like})"
+        step = "0" if len(of) == 1 and self.heads else self.step
+        return f"v.load_several({matrix}, {row}, {place}, {step}, {self.like})"
 
 
 def expression(x: Symbol, reader: Reader) -> str:

@@ -1,4 +1,4 @@
-"""Sweeps head by head: the same numbers as in one sweep, the same bits for any threads, and no memory left behind."""
+"""Programs with heads: several at once or one by one, the same bits; past the caches, and no memory left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import gnnkit as gk
 from gnnkit import kernels as K
 from gnnkit.kernels import parallel
 from gnnkit.message import agg, message_program
-from gnnkit.message.program import fused
+from gnnkit.message.program import fused, loops
+from gnnkit.message.program import run as run_module
 
 NUM_NODES, HEADS, CHANNELS = 240, 4, 17
 
@@ -66,11 +67,6 @@ def topology(rng):
     return gk.Topology.from_edges(senders, receivers, num_nodes=NUM_NODES)
 
 
-def parts_from(monkeypatch, dtype):
-    """Take what the tests have for far larger than a cache, and a head of it for small."""
-    monkeypatch.setattr(fused, "PART_BYTES", NUM_NODES * CHANNELS * np.dtype(dtype).itemsize)
-
-
 def run(program, topology, dtype, channels=CHANNELS):
     rng = np.random.default_rng(5)
     shapes = {
@@ -89,20 +85,40 @@ def run(program, topology, dtype, channels=CHANNELS):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("program", READS, ids=lambda p: p.__name__)
-def test_parts_give_what_the_whole_gives(program, dtype, topology, monkeypatch):
-    whole, _ = run(program, topology, dtype)
-    parts_from(monkeypatch, dtype)
-    found, notes = run(program, topology, dtype)
-    for a, b in zip(found, whole, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=np.abs(b).max() * (2e-6 if dtype == np.float32 else 1e-13))
-    in_parts = [step.note for step in (*notes.forward, *notes.backward)].count("in 4 parts")
-    assert (in_parts >= 2) == (program in (attention, dynamic))
-    assert ("part * d" in notes.source) == (program in (attention, dynamic))
+def test_heads_at_once_give_what_one_by_one_gives(program, dtype, topology, monkeypatch):
+    """17 channels are whole vectors and one number more, whatever the width of vectors."""
+    together, notes = run(program, topology, dtype)
+    assert "range(0, d0, 4)" in notes.source
+    monkeypatch.setattr(loops, "_heads_at_once", lambda *a: 0)
+    run_module.plan_for.cache_clear()
+    by_head, notes = run(program, topology, dtype)
+    run_module.plan_for.cache_clear()
+    assert "range(0, d0, 4)" not in notes.source
+    for a, b in zip(together, by_head, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_heads(heads, dtype, topology, rng):
+    """Against one head after the other, as a program of its own."""
+
+    @message_program
+    def one(src, dst):
+        score = gk.leaky_relu(src.left + dst.right, 0.2)
+        return agg.sum(agg.softmax(score) * src.h)
+
+    h = rng.normal(size=(NUM_NODES, heads, CHANNELS)).astype(dtype)
+    left, right = (rng.normal(size=(NUM_NODES, heads)).astype(dtype) for _ in range(2))
+    found = attention(topology, src={"h": h, "left": left}, dst={"right": right}).numpy()
+    for k in range(heads):
+        src = {"h": np.ascontiguousarray(h[:, k]), "left": np.ascontiguousarray(left[:, k, None])}
+        alone = one(topology, src=src, dst={"right": np.ascontiguousarray(right[:, k, None])}).numpy()
+        np.testing.assert_allclose(found[:, k], alone, rtol=0, atol=3e-6 if dtype == np.float32 else 1e-14)
 
 
 @pytest.mark.parametrize("program", [attention, dynamic], ids=lambda p: p.__name__)
-def test_parts_have_the_same_bits_for_any_threads(program, topology, threads, monkeypatch):
-    parts_from(monkeypatch, np.float32)
+def test_heads_have_the_same_bits_for_any_threads(program, topology, threads):
     found = set()
     for count in (1, 2, 4):
         threads(count)
@@ -113,37 +129,18 @@ def test_parts_have_the_same_bits_for_any_threads(program, topology, threads, mo
 @pytest.mark.parametrize("program", [attention, dynamic], ids=lambda p: p.__name__)
 @pytest.mark.parametrize("channels", [16, 48])
 def test_results_written_past_the_caches_have_the_same_bits(program, channels, topology, monkeypatch):
-    """In whole sweeps, in parts and in passes over rows; sums of a row of many blocks are read back in between."""
-    monkeypatch.setattr(fused, "PART_BYTES", NUM_NODES * channels * 4)
+    """In sweeps and in passes over rows; sums of a row of many blocks are read back in between."""
     gone = []
     real = fused._goes_past_caches
     monkeypatch.setattr(fused, "_goes_past_caches", lambda *a: gone.append(real(*a)) or gone[-1])
-    for part_bytes in (NUM_NODES * channels * 4, 1 << 30):
-        monkeypatch.setattr(fused, "PART_BYTES", part_bytes)
-        monkeypatch.setattr(fused, "PAST_BYTES", 1 << 30)
-        through, _ = run(program, topology, np.float32, channels)
-        assert not any(gone)
-        monkeypatch.setattr(fused, "PAST_BYTES", 0)
-        around, _ = run(program, topology, np.float32, channels)
-        assert sum(gone) >= 3
-        gone.clear()
-        for a, b in zip(through, around, strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def test_narrow_heads_are_swept_together(topology, monkeypatch):
-    """A head of less than a cache line would fetch the line of its neighbour too."""
-    monkeypatch.setattr(fused, "PART_BYTES", 1 << 10)
-    h = np.ones((NUM_NODES, HEADS, 4), np.float32)
-    fields = {"src": {"h": h, "left": h[..., 0]}, "dst": {"right": h[..., 0]}}
-    assert "parts" not in repr(attention.explain(topology, **fields))
-
-
-def test_few_edges_do_not_pay_for_a_copy(monkeypatch):
-    parts_from(monkeypatch, np.float32)
-    h = np.ones((NUM_NODES, HEADS, CHANNELS), np.float32)
-    fields = {"src": {"h": h, "left": h[..., 0]}, "dst": {"right": h[..., 0]}}
-    assert "parts" not in repr(attention.explain(gk.path(NUM_NODES), **fields))
+    monkeypatch.setattr(fused, "PAST_BYTES", 1 << 30)
+    through, _ = run(program, topology, np.float32, channels)
+    assert not any(gone)
+    monkeypatch.setattr(fused, "PAST_BYTES", 0)
+    around, _ = run(program, topology, np.float32, channels)
+    assert sum(gone) >= 3
+    for a, b in zip(through, around, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_what_has_no_kernel_keeps_no_arrays(topology):
