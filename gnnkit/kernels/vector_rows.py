@@ -212,6 +212,55 @@ def splat(typingctx, x, row, column):
     return vec(x, types.int64, types.int64), codegen
 
 
+@intrinsic
+def gather(typingctx, x, rows, k, column, n):
+    """The Vec of ``x[rows[k], column], x[rows[k + 1], column] ...``, n numbers, zero from lane n on."""
+    vec = _matrix(x)
+
+    def codegen(context, builder, sig, values):
+        matrix, indices = (_pointer(context, builder, kind, value) for kind, value in zip(sig.args[:2], values[:2]))
+        read = _gather_at_once if VECTOR_BITS == 512 else _gather_one_by_one
+        return read(builder, matrix, indices, values[2:], context.get_value_type(vec))
+
+    return vec(x, rows, types.int64, types.int64, types.int64), codegen
+
+
+def _gather_one_by_one(builder, matrix, indices, where, vector):
+    """Where a gathering instruction is no quicker, or not there: lanes from n on read what lane n - 1 reads."""
+    k, column, n = where
+    last = builder.sub(n, simd._int(1))
+    result = ir.Constant(vector, [0.0] * vector.count)
+    for lane_ in range(vector.count):
+        at = builder.select(builder.icmp_signed("<", last, simd._int(lane_)), last, simd._int(lane_))
+        row = simd._load_index(builder, indices.data, builder.add(k, at))
+        number_ = builder.load(_row(builder, matrix, row, column))
+        result = builder.insert_element(result, number_, ir.Constant(INT32, lane_))
+    return builder.select(first_lanes(builder, n, vector), result, ir.Constant(vector, [0.0] * vector.count))
+
+
+def _gather_at_once(builder, matrix, indices, where, vector):
+    k, column, n = where
+    lanes_, mask = vector.count, first_lanes(builder, n, vector)
+    places = ir.VectorType(simd.INT64, lanes_)
+    kind = ir.VectorType(indices.data.type.pointee, lanes_)
+    pointer = builder.bitcast(builder.gep(indices.data, [k]), kind.as_pointer())
+    bits = indices.data.type.pointee.width
+    read = ir.FunctionType(kind, [pointer.type, INT32, mask.type, kind])
+    load_ = cgutils.get_or_insert_function(builder.module, read, f"llvm.masked.load.v{lanes_}i{bits}.p0")
+    rows = builder.call(load_, [pointer, ir.Constant(INT32, bits // 8), mask, ir.Constant(kind, [0] * lanes_)])
+    rows = rows if bits == 64 else builder.sext(rows, places)
+    itemsize = _itemsize(vector)
+    stride = builder.mul(cgutils.unpack_tuple(builder, matrix.shape)[1], simd._int(itemsize))
+    begin = builder.ptrtoint(_row(builder, matrix, simd._int(0), column), simd.INT64)
+    addresses = builder.add(builder.mul(rows, _splat(builder, stride, lanes_)), _splat(builder, begin, lanes_))
+    pointers = builder.inttoptr(addresses, ir.VectorType(matrix.data.type, lanes_))
+    read = ir.FunctionType(vector, [pointers.type, INT32, mask.type, vector])
+    name = f"llvm.masked.gather.v{lanes_}f{8 * itemsize}.v{lanes_}p0"
+    gather_ = cgutils.get_or_insert_function(builder.module, read, name)
+    nothing = ir.Constant(vector, [0.0] * lanes_)
+    return builder.call(gather_, [pointers, ir.Constant(INT32, itemsize), mask, nothing])
+
+
 # --- several vectors as one: sums of many columns stay in registers while the edges pass by
 
 

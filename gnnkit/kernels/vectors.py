@@ -23,6 +23,7 @@ from gnnkit.kernels.vector_rows import Mask, Vec, _as_vector, _named, _refuse, _
 from gnnkit.kernels.vector_rows import accumulate as accumulate
 from gnnkit.kernels.vector_rows import constant as constant
 from gnnkit.kernels.vector_rows import first as first
+from gnnkit.kernels.vector_rows import gather as gather
 from gnnkit.kernels.vector_rows import highest as highest
 from gnnkit.kernels.vector_rows import keep_larger as keep_larger
 from gnnkit.kernels.vector_rows import lane as lane

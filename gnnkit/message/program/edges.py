@@ -30,15 +30,15 @@ def write_gathering(writer: Writer) -> None:
     w = writer.write
     if not writer.gathered:
         return
-    w(3, "for b in range(count):")
-    w(4, "k = first + b")
-    if any(x.level != "edge" for x in writer.gathered):
-        w(4, "j = simd.position(other, k)")
-    if not writer.fetches:
+    if writer.sweep.other and not writer.fetches:
+        w(3, "for k in range(first, first + count):")
         fetch_rows(writer, 4)
+    w(3, "for p in range(0, count, lanes):")
+    w(4, "n = min(lanes, count - p)")
     for x, buffer in writer.gathered.items():
         matrix, row, place = writer.place(x)
-        w(4, f"v.put({buffer}, 0, b, v.lane(v.splat({matrix}, {row}, {place}0)))")
+        rows = "other" if row == "j" else "order"
+        w(4, f"v.store({buffer}, 0, p, lanes, v.gather({matrix}, {rows}, first + p, {place}0, n))")
 
 
 class EdgeReader(Reader):
