@@ -345,15 +345,22 @@ def stream_several(typingctx, out, row, column, step, value, past_caches):
 # --- memory, past the caches
 
 
+EDGE = max(simd.VECTOR_BITS, 128) // 8  # bytes that a vector stored past the caches is aligned to
+
+
+def _write_past(builder, pointer, value):
+    """Store a whole vector past the caches, at an aligned place."""
+    written = builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=EDGE)
+    written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(INT32, 1)]))
+
+
 def _stream(builder, pointer, n, value, past_caches):
-    edge = max(simd.VECTOR_BITS, 128) // 8
     address = builder.ptrtoint(pointer, simd.INT64)
-    aligned = builder.icmp_unsigned("==", builder.and_(address, simd._int(edge - 1)), simd._int(0))
+    aligned = builder.icmp_unsigned("==", builder.and_(address, simd._int(EDGE - 1)), simd._int(0))
     past = builder.and_(past_caches, builder.and_(aligned, _whole(builder, n, value.type)))
     with builder.if_else(past) as (around, through):
         with around:
-            written = builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=edge)
-            written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(INT32, 1)]))
+            _write_past(builder, pointer, value)
         with through:
             _write(builder, pointer, n, value)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnnkit import kernels as K
-from gnnkit.kernels import products
+from gnnkit.kernels import products, row_products
 
 SHAPES = [
     (700, 300, 16),
@@ -88,6 +88,18 @@ def test_a_row_has_the_same_bits_among_any_other_rows(rows, inner, columns, dtyp
         assert rows_that_differ(K.matmul, x, np.asfortranarray(b) if transposed else b, rng) == 0
 
 
+@pytest.mark.parametrize("columns", [16, 48, 128, 130])
+@pytest.mark.parametrize("inner", [24, 700])
+def test_results_past_the_caches_have_the_same_bits(rng, monkeypatch, columns, inner):
+    """Of 130 columns the last tile is no whole vector, and 700 are more than one stretch: those stay in the caches."""
+    rows = 5_000_000 // (inner * columns) + 203
+    x, b = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, inner), (inner, columns)))
+    through = K.matmul(x, b)
+    monkeypatch.setattr(row_products, "PAST_BYTES", 0)
+    np.testing.assert_array_equal(K.matmul(x, b), through)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 40])
 def test_a_product_whose_rounding_depends_on_the_rows_is_noticed(rng):
     x, b = rng.normal(size=(50, 7)), rng.normal(size=(7, 5))
 
@@ -101,7 +113,6 @@ def test_a_product_whose_rounding_depends_on_the_rows_is_noticed(rng):
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
-@pytest.mark.parametrize("columns", [1, 2, 3, 40])
 def test_layouts_do_not_change_a_bit(rng, backend, columns):
     x, b = rng.normal(size=(33, 600)), rng.normal(size=(600, columns))
     with K.use_backend(backend):

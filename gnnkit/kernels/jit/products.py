@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gnnkit.kernels import simd, vector_rows
+from gnnkit.kernels import vectors as v
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS, product_tile
 
@@ -54,10 +55,11 @@ def pack(start, stop, b, transposed, inner, columns, panels):
 
 
 @jit
-def multiply(start, stop, left, right, x, inner, columns, b, panels, first_packed, out):
+def multiply(start, stop, left, right, x, inner, columns, b, panels, first_packed, past, out):
     """Rows start..stop, columns left..right of ``out`` [rows, columns] = ``x`` [rows, inner] times b; arrays are flat.
 
-    Columns from ``first_packed`` on are in ``panels``, those before it are read from ``b`` [inner, columns].
+    Columns from ``first_packed`` on are in ``panels``, those before it are read from ``b`` [inner, columns]. Results go
+    past the caches if ``past`` (0 or 1): then they are whole aligned vectors, of one stretch.
     """
     lanes = VECTOR_BYTES // x.itemsize
     for top in range(start, stop, ROWS):
@@ -80,24 +82,25 @@ def multiply(start, stop, left, right, x, inner, columns, b, panels, first_packe
                 while row < bottom:
                     last = bottom - row - 1
                     at, to = row * inner + k, row * columns + column
-                    if last >= FEW_ROWS:
-                        if wide:
-                            wide_tile(x, at, inner, count, last, source, position, step, out, to, columns, width, fresh)
-                        else:
-                            narrow_tile(
-                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
-                            )
-                        row += WIDE_ROWS
+                    if last >= FEW_ROWS and wide:
+                        wide_tile(
+                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
+                        )
+                    elif last >= FEW_ROWS:
+                        narrow_tile(
+                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
+                        )
+                    elif wide:
+                        few_wide_tile(
+                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
+                        )
                     else:
-                        if wide:
-                            few_wide_tile(
-                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
-                            )
-                        else:
-                            few_narrow_tile(
-                                x, at, inner, count, last, source, position, step, out, to, columns, width, fresh
-                            )
-                        row += FEW_ROWS
+                        few_narrow_tile(
+                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
+                        )
+                    row += WIDE_ROWS if last >= FEW_ROWS else FEW_ROWS
+    if past:
+        v.settle()
 
 
 @jit
@@ -116,7 +119,7 @@ def multiply_columns(start, stop, x, b, transposed, out):
     panels = np.empty(inner * (-(-max(stop - first_packed, 0) // lanes) * lanes), x.dtype)
     flat = b.reshape(-1)
     pack(first_packed, stop, flat, transposed, inner, columns, panels)
-    multiply(0, rows, start, stop, x.reshape(-1), inner, columns, flat, panels, first_packed, out.reshape(-1))
+    multiply(0, rows, start, stop, x.reshape(-1), inner, columns, flat, panels, first_packed, 0, out.reshape(-1))
 
 
 @jit
