@@ -17,27 +17,27 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin
 
 from gnnkit.kernels import vector_math
+from gnnkit.kernels.vector_many import gather as gather
+from gnnkit.kernels.vector_many import load_several as load_several
+from gnnkit.kernels.vector_many import several as several
+from gnnkit.kernels.vector_many import splat_several as splat_several
+from gnnkit.kernels.vector_many import stream_several as stream_several
 from gnnkit.kernels.vector_math import Lanes
 from gnnkit.kernels.vector_rows import VECTOR_BITS as VECTOR_BITS
 from gnnkit.kernels.vector_rows import Mask, Vec, _as_vector, _named, _refuse, _vec_of
 from gnnkit.kernels.vector_rows import accumulate as accumulate
 from gnnkit.kernels.vector_rows import constant as constant
 from gnnkit.kernels.vector_rows import first as first
-from gnnkit.kernels.vector_rows import gather as gather
 from gnnkit.kernels.vector_rows import highest as highest
 from gnnkit.kernels.vector_rows import keep_larger as keep_larger
 from gnnkit.kernels.vector_rows import lane as lane
 from gnnkit.kernels.vector_rows import lanes as lanes
 from gnnkit.kernels.vector_rows import load as load
-from gnnkit.kernels.vector_rows import load_several as load_several
 from gnnkit.kernels.vector_rows import put as put
 from gnnkit.kernels.vector_rows import settle as settle
-from gnnkit.kernels.vector_rows import several as several
 from gnnkit.kernels.vector_rows import splat as splat
-from gnnkit.kernels.vector_rows import splat_several as splat_several
 from gnnkit.kernels.vector_rows import store as store
 from gnnkit.kernels.vector_rows import stream as stream
-from gnnkit.kernels.vector_rows import stream_several as stream_several
 from gnnkit.kernels.vector_rows import total as total
 from gnnkit.kernels.vector_rows import zeros as zeros
 

@@ -157,3 +157,17 @@ def test_what_has_no_kernel_keeps_no_arrays(topology):
     del x
     gc.collect()
     assert alive() is None
+
+
+def test_outputs_that_read_the_same_rows_are_computed_together(topology, monkeypatch):
+    """One pass reads the adjoint of attention's output: for what the senders' sweep needs, and for the scores."""
+    run_module.plan_for.cache_clear()
+    together, notes = run(attention, topology, np.float32)
+    passes = [step for step in notes.backward if step.what == "pass"]
+    monkeypatch.setattr(run_module, "read_together", lambda *a: [])
+    run_module.plan_for.cache_clear()
+    alone, notes = run(attention, topology, np.float32)
+    run_module.plan_for.cache_clear()
+    assert len(passes) < len([step for step in notes.backward if step.what == "pass"])
+    for a, b in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -40,6 +40,21 @@ def node_steps(wanted: Sequence[Symbol], have: Iterable[Symbol]) -> list[Step]:
     return _steps(missing, wanted)
 
 
+def read_together(steps: Sequence[Step], outputs: Iterable[Symbol], have: set[Symbol]) -> list[Symbol]:
+    """Outputs that can be computed already, and read what a pass of these steps reads: then it is read once."""
+    read = {step.rows.level: set(step.rows.leaves) for step in steps if step.rows is not None}
+    found = []
+    for output in outputs:
+        order = topological([output], stop=lambda x: x in have or x.op in PLAIN, reads=arguments)
+        leaves = {x for x in order if x in have or x.op in PLAIN}
+        inside = all(_is_fused(x) and x.level == output.level for x in order if x not in leaves)
+        is_there = all(x in have or x.op != "aggregate" for x in leaves)
+        shared = {x for x in leaves & read.get(output.level, set()) if x.level == output.level and x.op != "degree"}
+        if output not in leaves and inside and is_there and shared:
+            found.append(output)
+    return found
+
+
 def edge_steps(sweep: Sweep) -> list[Step]:
     """How to compute what a sweep computes per edge, for all edges of a chunk at once."""
     return _steps(sweep.inner, [x for sink in sweep.sinks for x in operands(sink)])
