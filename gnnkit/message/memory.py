@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from gnnkit import kernels as K
 from gnnkit.graph import Topology
 from gnnkit.kernels import ways
+from gnnkit.kernels.parallel import run_chunks
 
 WORDS = 256  # of eight bytes, in a block of a fingerprint
+PIECE = 1 << 19  # bytes that stay in a second-level cache while they are read twice
 MOST_REMEMBERED = 4  # results of remember_constant per topology; the oldest goes first
 
 
@@ -56,7 +59,7 @@ def remember_constant(topology: Topology, what: Hashable, source: np.ndarray, bu
         Names the computation.
     source : array
         What it is computed from. If it is writeable its content is compared with that of the call before, by sums
-        that cost two passes over it: about a tenth of a neighbour sum.
+        that cost a pass over it: about a tenth of a neighbour sum.
     build : callable
         Computes the result from ``topology`` and ``source`` alone, always with the same bits.
 
@@ -101,10 +104,21 @@ def _fingerprint(array: np.ndarray) -> tuple[bytes, bytes, bytes]:
     rows = array.reshape(len(array), math.prod(array.shape[1:]))
     probe = np.random.default_rng(0).random(rows.shape[1]).astype(array.dtype)
     memory = rows.reshape(-1).view(np.uint8)
-    whole = memory.size // (8 * WORDS) * (8 * WORDS)
-    blocks = memory[:whole].view(np.uint64).reshape(-1, WORDS)
-    sums = np.einsum("ij,j->i", blocks, _word_weights())
-    return (rows @ probe).tobytes(), sums.tobytes(), memory[whole:].tobytes()
+    block, row = 8 * WORDS, rows.shape[1] * rows.itemsize
+    blocks = memory[: memory.size // block * block].view(np.uint64).reshape(-1, WORDS)
+    projections, sums = np.empty(len(rows), array.dtype), np.empty(len(blocks), np.uint64)
+    # both from one pass over memory, in pieces that begin with a row and with a block
+    unit = block // math.gcd(block, row) if row else 1
+    step = unit * max(1, PIECE // (unit * row)) if row else len(rows)
+
+    def sum_piece(start: int, stop: int) -> None:
+        np.matmul(rows[start:stop], probe, out=projections[start:stop])
+        here = slice(start * row // block, stop * row // block)
+        np.einsum("ij,j->i", blocks[here], _word_weights(), out=sums[here])
+
+    with K.single_threaded_blas():
+        run_chunks(sum_piece, [*range(0, len(rows), max(step, 1)), len(rows)])
+    return projections.tobytes(), sums.tobytes(), memory[blocks.size * 8 :].tobytes()
 
 
 @cache

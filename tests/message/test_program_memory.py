@@ -10,7 +10,7 @@ import pytest
 
 import gnnkit as gk
 from gnnkit import kernels as K
-from gnnkit.message import agg, message_program
+from gnnkit.message import agg, memory, message_program
 from gnnkit.message.program import chunks
 
 SENDERS, RECEIVERS = [0, 1, 2, 0, 3, 3], [1, 1, 0, 2, 2, 4]
@@ -109,6 +109,23 @@ def test_a_change_in_place_is_seen(topology, change, rng):
         owner[3, 1] += 1
     for _ in range(3):
         np.testing.assert_array_equal(total(topology, src={"x": x}).numpy(), expected_total(x))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (1, 1), (700, 7), (513, 64), (300, 3, 5), (5, 4000)])
+def test_a_fingerprint_sees_every_bit_wherever_pieces_end(dtype, shape, rng, monkeypatch):
+    """Pieces are much shorter than a block of words, as long as one, and longer than the array."""
+    x = rng.normal(size=shape).astype(dtype)
+    places = rng.integers(0, max(x.size, 1), 40) if x.size else []
+    for piece in (1, 2048, 1 << 19):
+        monkeypatch.setattr(memory, "PIECE", piece)
+        before = memory._fingerprint(x)
+        assert memory._fingerprint(x.copy()) == before
+        for place in {0, x.size - 1, *places} if x.size else ():
+            bits = x.reshape(-1).view(f"u{x.itemsize}")
+            bits[place] ^= 1
+            assert memory._fingerprint(x) != before
+            bits[place] ^= 1
 
 
 def test_another_array_of_the_same_size_is_another(topology, rng):

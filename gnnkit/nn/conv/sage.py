@@ -36,7 +36,9 @@ REDUCERS = ("mean", "max", "sum")
 def _own_and_summed(both: Any, *, topology: Topology, weights: Any) -> Any:
     """``own_i + sum_j w_ij other_j`` of the left and right halves of ``both`` [num_nodes, 2 * channels]."""
     half = both.shape[1] // 2
-    out = K.neighbour_sum(topology.indptr, topology.indices, np.ascontiguousarray(both[:, half:]), weights)
+    other = K.empty((len(both), half), both.dtype)
+    K.copy_columns(both, half, half, other, 0)
+    out = K.neighbour_sum(topology.indptr, topology.indices, other, weights)
     K.add_in_place(out, both[:, :half])
     return out
 
