@@ -315,9 +315,11 @@ def prefetch_row(typingctx, x, row):
             builder.ptrtoint(_row(builder, matrix, at, _int(0)), INT64)
             for at in (values[1], builder.add(values[1], _int(1)))
         )
-        begin = builder.and_(begin, _int(-CACHE_LINE))
-        with cgutils.for_range_slice(builder, begin, end, _int(CACHE_LINE)) as (address, _):
-            _prefetch(builder, builder.inttoptr(address, ir.IntType(8).as_pointer()), 1, 1)
+        bytes_ = ir.IntType(8).as_pointer()
+        _prefetch(builder, builder.inttoptr(begin, bytes_), 1, 1)  # most rows have one line, or whole ones
+        second = builder.add(builder.and_(begin, _int(-CACHE_LINE)), _int(CACHE_LINE))
+        with cgutils.for_range_slice(builder, second, end, _int(CACHE_LINE)) as (address, _):
+            _prefetch(builder, builder.inttoptr(address, bytes_), 1, 1)
         return context.get_dummy_value()
 
     return types.void(x, types.int64), codegen

@@ -250,7 +250,7 @@ def test_wrong_arguments(function, texts):
 
 @pytest.mark.parametrize("graph", [X, None, {"edges": []}])
 def test_not_a_graph(graph):
-    with pytest.raises(InvalidArgumentError, match=r"runs on a Graph or a Topology\. Got \w+\. Convert it"):
+    with pytest.raises(InvalidArgumentError, match=r"runs on a Graph or a Topology\. Got [\w.]+\. Convert it"):
         message_passing(graph, lambda src: agg.sum(src.x), src={"x": X})
 
 

@@ -171,3 +171,15 @@ def test_outputs_that_read_the_same_rows_are_computed_together(topology, monkeyp
     assert len(passes) < len([step for step in notes.backward if step.what == "pass"])
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_machine_code_does_not_outlive_the_functions_it_was_made_of(monkeypatch, tmp_path):
+    """numba's cache notices a changed source, but not a changed function that the source calls."""
+    monkeypatch.setenv("GNNKIT_CACHE", str(tmp_path))
+    source = "def sweep():\n    return 1\n"
+    first = fused.compiled.__wrapped__(source, "sweep")
+    again = fused.compiled.__wrapped__(source, "sweep")
+    monkeypatch.setattr(fused, "_vocabulary", lambda: b"another vector.load")
+    other = fused.compiled.__wrapped__(source, "sweep")
+    assert first() == other() == 1 and first.__module__ == again.__module__ != other.__module__
+    assert len(list(tmp_path.glob("programs/*.py"))) == 2

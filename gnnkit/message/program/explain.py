@@ -157,6 +157,7 @@ def _sweep(sweep: Sweep, setting: Setting, sources: list[str], result: Explanati
         made = rows * sink.size * item
         what = "neighbour sum" if sink.op == "aggregate" else "dot products"
         gives = f"{describe(sink)} {list(sink.shape)}"
+        sources.append(f"# {gives} comes from the library's own kernel of the {what}; nothing is generated.\n")
         steps.append(Step(what, ROWS[sink.level], gives, "kernel", 2.0 * edges * sink.size, moved, made))
         _remember(sink, made, result)
     if rest is None:

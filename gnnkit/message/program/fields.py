@@ -27,7 +27,8 @@ def topology_of(graph: Any) -> tuple[Topology, Graph | None]:
     if isinstance(graph, Topology):
         return graph, None
     raise InvalidArgumentError(
-        f"A message program runs on a Graph or a Topology. Got {type(graph).__name__}. Convert it, for instance with "
+        f"A message program runs on a Graph or a Topology. Got {type(graph).__module__}.{type(graph).__name__}. "
+        "Convert it, for instance with "
         "gk.from_networkx or gk.from_edges."
     )
 

@@ -30,7 +30,6 @@ MASKS = {
 }  # fmt: skip
 POWERS = {3.0: "({0} * {0} * {0})", 4.0: "(({0} * {0}) * ({0} * {0}))", 0.5: "v.sqrt({0})", -1.0: "(1.0 / {0})"}
 POWERS |= {-2.0: "(1.0 / ({0} * {0}))", -0.5: "(1.0 / v.sqrt({0}))", 1.0: "{0}", 2.0: "({0} * {0})"}
-LINE = 16  # numbers that are about a cache line
 PLAIN = (-1.0, 0.0, 0.5, 1.0, 2.0)  # numbers that stand in the source
 
 
@@ -137,12 +136,8 @@ def fetch_rows(writer: Writer, depth: int, condition: str = "") -> None:
         depth += 1
     if far:
         writer.write(depth, "jj = simd.position(other, min(k + ahead, last))")
-    if writer.packed:
-        writer.write(depth, "simd.prefetch_row(packed, jj)")
-    for x in far:
-        if x not in set(writer.packed):
-            name, is_wide = writer.names[x], x.size > LINE
-            writer.write(depth, f"simd.prefetch_row({name}, jj)" if is_wide else f"simd.prefetch_line({name}, jj, 0)")
+    for matrix in dict.fromkeys("packed" if x in set(writer.packed) else writer.names[x] for x in far):
+        writer.write(depth, f"simd.prefetch_row({matrix}, jj)")
     writer.fetches = True
 
 
