@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnkit.kernels import backend
-from gnnkit.kernels.arrays import PAST_BYTES, empty, read_only
+from gnnkit.kernels.arrays import CACHE_LINE, PAST_BYTES, empty, read_only
 from gnnkit.kernels.parallel import get_num_threads, run_chunks
 from gnnkit.kernels.twins import products as twins
 
@@ -59,7 +59,8 @@ def row_product(x: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         flat_x, flat_b, flat_out = x.reshape(-1), b.reshape(-1), out.reshape(-1)
         step = max(SHORTEST, -(-rows // (CHUNKS * get_num_threads())))
         bounds = [*range(0, rows, step), rows]
-        past = int(inner <= loops.STRETCH and columns % lanes == 0 and out.nbytes >= PAST_BYTES)
+        is_aligned = columns % lanes == 0 and out.ctypes.data % CACHE_LINE == 0
+        past = int(is_aligned and inner <= loops.STRETCH and out.nbytes >= PAST_BYTES)
         for left in range(0, columns, wide):
             right = min(left + wide, columns)
             loops.pack(left, right, flat_b, transposed, inner, columns, panels)

@@ -94,10 +94,10 @@ def _columns(builder, values, count):
 
 @intrinsic(prefer_literal=True)
 def several(typingctx, x, count):
-    """A Vec of zeros with ``count`` (a constant: 2, 4, 8 ...) times the lanes of those of the matrix ``x``."""
+    """A Vec of zeros with ``count`` (a constant: 2, 4 or 8) times the lanes of those of the matrix ``x``."""
     vec = _matrix(x)
-    if not isinstance(count, types.IntegerLiteral) or count.literal_value not in (2, 4, 8, 16):
-        _refuse(f"The number of vectors is 2, 4, 8 or 16, written out; got {count}.")
+    if not isinstance(count, types.IntegerLiteral) or count.literal_value not in (2, 4, 8):
+        _refuse(f"The number of vectors is 2, 4 or 8, written out; got {count}.")
     wide = Vec(vec.dtype, count.literal_value * vec.lanes)
 
     def codegen(context, builder, sig, values):

@@ -3,8 +3,9 @@
 In a jitted function ``v.load(x, i, c, n)`` is a :class:`Vec`: the numbers ``x[i, c:c + n]`` in one vector register,
 with zeros in the lanes from n on. Vecs take the arithmetic and comparison operators, with each other and with plain
 numbers; a comparison is a :class:`Mask`. Matrices are C-contiguous, of float32 or float64; no function reads or writes
-outside the n numbers it is told (1 <= n <= v.lanes(x)), and no lane depends on another but in :func:`total`.
-Where a function takes ``x`` for its dtype alone, x may be an array or a Vec. Nothing is checked at run time.
+outside the n numbers it is told (1 <= n <= v.lanes(x)), and no lane depends on another but in :func:`total` and
+:func:`highest`. Where a function takes ``x`` for its dtype alone, x may be an array or a Vec. Nothing is checked at run
+time.
 """
 
 from __future__ import annotations

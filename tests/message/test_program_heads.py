@@ -164,13 +164,44 @@ def test_outputs_that_read_the_same_rows_are_computed_together(topology, monkeyp
     run_module.plan_for.cache_clear()
     together, notes = run(attention, topology, np.float32)
     passes = [step for step in notes.backward if step.what == "pass"]
-    monkeypatch.setattr(run_module, "read_together", lambda *a: [])
+    monkeypatch.setattr(run_module, "with_early", lambda steps, *a: steps)
     run_module.plan_for.cache_clear()
     alone, notes = run(attention, topology, np.float32)
     run_module.plan_for.cache_clear()
     assert len(passes) < len([step for step in notes.backward if step.what == "pass"])
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_a_sweep_that_reads_nothing_of_the_other_end(topology, shape, rng, monkeypatch):
+    """The gradient of an output per edge by the senders' field: there are no rows to fetch."""
+    monkeypatch.setattr(fused, "SMALL", 0)
+
+    @message_program
+    def per_edge_output(src, edge):
+        return np.tanh(src.a * edge.w)
+
+    values = [rng.normal(size=(n, *shape)).astype(np.float32) for n in (NUM_NODES, topology.num_edges)]
+    a, w = (gk.Tensor(value, requires_grad=True) for value in values)
+    (per_edge_output(topology, src={"a": a}, edge={"w": w}) * 2.0).sum().backward()
+    per_edge = 2.0 * values[1] / np.cosh(values[0][topology.senders] * values[1]) ** 2
+    expected = np.zeros_like(values[0])
+    np.add.at(expected, topology.senders, per_edge)
+    np.testing.assert_allclose(a.grad.numpy(), expected, rtol=0, atol=2e-4)
+
+
+def test_outputs_as_wide_as_what_they_read_are_computed_last(topology, rng):
+    """Gradients of the receivers' own rows would only wait; and a reshape would leave the pass without a kernel."""
+
+    @message_program
+    def weighed(src, dst):
+        return agg.sum(src.h) * dst.h + np.tanh(dst.flat).reshape(HEADS, CHANNELS) * dst.h
+
+    h = rng.normal(size=(NUM_NODES, HEADS, CHANNELS)).astype(np.float32)
+    fields = {"src": {"h": h}, "dst": {"h": h, "flat": h.reshape(NUM_NODES, -1)}}
+    first, *_ = weighed.explain(topology, **fields).backward
+    assert first.what == "pass" and first.gives.count("[") == 1
 
 
 def test_machine_code_does_not_outlive_the_functions_it_was_made_of(monkeypatch, tmp_path):

@@ -116,7 +116,7 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
     w(0, f"def {name}({', '.join(arguments)}):")
     w(1, f"like = {outs[0]}")
     w(1, "lanes = v.lanes(like)")
-    several = len(writer.lines)
+    after_lanes = len(writer.lines)
     for x, buffer in writer.buffers.items():
         space = layout.spaces[x]
         width = f"(d{space[0]} + lanes - 1) // lanes * lanes" if len(space) == 1 else volume(space)  # whole vectors
@@ -155,7 +155,7 @@ def _write_kernel(writer: Writer, name: str, found: Schedule, leaves: list[Symbo
             write_fold(writer, loop)
     w(1, "v.settle()")
     wide = [f"    like{n} = v.several(like, {n})" for n in sorted(writer.several)]
-    writer.lines[several:several] = wide
+    writer.lines[after_lanes:after_lanes] = wide
 
 
 def _fill(writer: Writer, sink: Symbol, value: str, depth: int) -> None:

@@ -11,7 +11,7 @@ from gnnkit.message.program.layout import Unfit
 from gnnkit.message.program.plan import operands
 from gnnkit.message.program.schedule import Loop
 from gnnkit.message.program.symbols import BOOL, Symbol
-from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, fetch_rows, vector
+from gnnkit.message.program.writing import Reader, Writer, expression, far_leaves, far_matrices, fetch_rows, vector
 
 
 def scattered_leaves(writer: Writer, loops: list[Loop]) -> list[Symbol]:
@@ -30,7 +30,7 @@ def write_gathering(writer: Writer) -> None:
     w = writer.write
     if not writer.gathered:
         return
-    if writer.sweep.other and not writer.fetches:
+    if far_matrices(writer) and not writer.fetches:
         w(3, "for k in range(first, first + count):")
         fetch_rows(writer, 4)
     w(3, "for p in range(0, count, lanes):")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gnnkit.message.program.derive import topological
+from gnnkit.message.program.layout import Layout, Unfit
 from gnnkit.message.program.plan import Sweep, arguments, operands
 from gnnkit.message.program.symbols import Symbol
 
@@ -18,6 +19,8 @@ FUSED = ("call", "cast", "reshape", "broadcast_to", "feature_sum", "guard", "sto
 PLAIN = ("input", "number", "aggregate", "degree", "eps")
 # levels, and what a pass over their rows passes over; of few rows there are none
 PASSES = {"const": "", "graph": "", "src": "src", "dst": "dst", "edge": "chunk"}
+
+NARROW = 4  # times as wide must rows be that are read once instead of twice
 
 
 @dataclass
@@ -40,19 +43,34 @@ def node_steps(wanted: Sequence[Symbol], have: Iterable[Symbol]) -> list[Step]:
     return _steps(missing, wanted)
 
 
-def read_together(steps: Sequence[Step], outputs: Iterable[Symbol], have: set[Symbol]) -> list[Symbol]:
-    """Outputs that can be computed already, and read what a pass of these steps reads: then it is read once."""
+def with_early(steps: list[Step], wanted: Sequence[Symbol], outputs: Iterable[Symbol], have: set[Symbol]) -> list[Step]:
+    """These steps, which compute ``wanted``, and in their passes the outputs that read what a pass reads anyway.
+
+    Only outputs that are narrow beside what is read once instead of twice (they are there for longer), and only where
+    every pass can still be generated.
+    """
     read = {step.rows.level: set(step.rows.leaves) for step in steps if step.rows is not None}
-    found = []
-    for output in outputs:
-        order = topological([output], stop=lambda x: x in have or x.op in PLAIN, reads=arguments)
-        leaves = {x for x in order if x in have or x.op in PLAIN}
-        inside = all(_is_fused(x) and x.level == output.level for x in order if x not in leaves)
-        is_there = all(x in have or x.op != "aggregate" for x in leaves)
-        shared = {x for x in leaves & read.get(output.level, set()) if x.level == output.level and x.op != "degree"}
-        if output not in leaves and inside and is_there and shared:
-            found.append(output)
-    return found
+    early = [x for x in outputs if _is_early(x, read.get(x.level, set()), have)]
+    joined = node_steps([*wanted, *early], have) if early else steps
+    return joined if all(step.rows is None or _fits(step.rows) for step in joined) else steps
+
+
+def _is_early(output: Symbol, read: set[Symbol], have: set[Symbol]) -> bool:
+    """Whether an output can be computed now, element-wise, from rows that are ``read`` and much wider than it."""
+    order = topological([output], stop=lambda x: x in have or x.op in PLAIN, reads=arguments)
+    leaves = {x for x in order if x in have or x.op in PLAIN}
+    is_there = output not in leaves and all(x in have or x.op != "aggregate" for x in leaves)
+    inside = all(_is_fused(x) and x.level == output.level for x in order if x not in leaves)
+    shared = max((x.size for x in leaves & read if x.level == output.level), default=0)
+    return is_there and inside and shared >= NARROW * output.size
+
+
+def _fits(rows: Sweep) -> bool:
+    try:
+        Layout(rows)
+    except Unfit:
+        return False
+    return True
 
 
 def edge_steps(sweep: Sweep) -> list[Step]:

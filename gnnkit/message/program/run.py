@@ -14,7 +14,7 @@ import numpy as np
 from gnnkit import kernels as K
 from gnnkit.message.program import chunks, exact, fused, patterns
 from gnnkit.message.program.compute import aligned, compute
-from gnnkit.message.program.nodes import Step, node_steps, read_together
+from gnnkit.message.program.nodes import Step, node_steps, with_early
 from gnnkit.message.program.plan import Plan, Sweep, arguments, is_leaf, make_plan
 from gnnkit.message.program.setting import Setting
 from gnnkit.message.program.symbols import Symbol
@@ -29,8 +29,8 @@ def plan_for(outputs: tuple[Symbol, ...], known: frozenset[Symbol]) -> Plan:
     for stage in [*plan.stages, []]:
         leaves = [x for sweep in stage for x in sweep.leaves] if stage else [o for o in outputs if is_leaf(o)]
         steps = node_steps(leaves, have)
-        if stage and (early := read_together(steps, [o for o in outputs if is_leaf(o) and o not in have], have)):
-            steps = node_steps([*leaves, *early], have)
+        if stage:
+            steps = with_early(steps, leaves, [o for o in outputs if is_leaf(o) and o not in have], have)
         plan.steps.append(steps)
         have |= {x for step in steps for x in (step.values if step.rows is None else step.rows.sinks)}
         have |= {sink for sweep in stage for sink in sweep.sinks}

@@ -127,16 +127,21 @@ def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
     return {a for a in writer.leaves_of(loop) if a.level == far}
 
 
+def far_matrices(writer: Writer) -> list[str]:
+    """The matrices that hold the rows of the nodes at the other end."""
+    far = [x for x in writer.sweep.leaves if x.level == writer.sweep.other]
+    return list(dict.fromkeys("packed" if x in set(writer.packed) else writer.names[x] for x in far))
+
+
 def fetch_rows(writer: Writer, depth: int, condition: str = "") -> None:
     """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, in its first round."""
-    sweep = writer.sweep
-    far = [x for x in sweep.leaves if x.level == sweep.other and sweep.other]
-    if far and condition:
+    matrices = far_matrices(writer)
+    if matrices and condition:
         writer.write(depth, f"if {condition}:")
         depth += 1
-    if far:
+    if matrices:
         writer.write(depth, "jj = simd.position(other, min(k + ahead, last))")
-    for matrix in dict.fromkeys("packed" if x in set(writer.packed) else writer.names[x] for x in far):
+    for matrix in matrices:
         writer.write(depth, f"simd.prefetch_row({matrix}, jj)")
     writer.fetches = True
 
