@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gnnkit import kernels as K
+from gnnkit.kernels import parallel
+
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -26,6 +29,15 @@ def shared_data() -> Path:
             pytest.fail(f"the development data {folder} must be there in CI, and is not")
         pytest.skip("needs the development data sets, folder ../shared/data beside the checkout: absent here")
     return folder
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Set the number of threads inside a test, and let small work use them; restored afterwards."""
+    before = K.get_num_threads()
+    monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 10)
+    yield K.set_num_threads
+    K.set_num_threads(before)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from gnnkit.kernels import simd
 from gnnkit.kernels.simd import INT32, _pointer, _row, _splat
 from gnnkit.kernels.vector_math import first_lanes
-from gnnkit.kernels.vector_rows import VECTOR_BITS, Vec, _address, _itemsize, _matrix, _refuse, _stream
+from gnnkit.kernels.vector_rows import VECTOR_BITS, Vec, _address, _itemsize, _masked, _matrix, _refuse, _stream
 
 # --- from many rows
 
@@ -49,12 +49,8 @@ def _gather_at_once(builder, matrix, indices, where, vector):
     lanes_, mask = vector.count, first_lanes(builder, n, vector)
     places = ir.VectorType(simd.INT64, lanes_)
     kind = ir.VectorType(indices.data.type.pointee, lanes_)
-    pointer = builder.bitcast(builder.gep(indices.data, [k]), kind.as_pointer())
-    bits = indices.data.type.pointee.width
-    read = ir.FunctionType(kind, [pointer.type, INT32, mask.type, kind])
-    load_ = cgutils.get_or_insert_function(builder.module, read, f"llvm.masked.load.v{lanes_}i{bits}.p0")
-    rows = builder.call(load_, [pointer, ir.Constant(INT32, bits // 8), mask, ir.Constant(kind, [0] * lanes_)])
-    rows = rows if bits == 64 else builder.sext(rows, places)
+    rows = _masked(builder, "load", builder.gep(indices.data, [k]), n, kind)
+    rows = rows if kind == places else builder.sext(rows, places)
     itemsize = _itemsize(vector)
     stride = builder.mul(cgutils.unpack_tuple(builder, matrix.shape)[1], simd._int(itemsize))
     begin = builder.ptrtoint(_row(builder, matrix, simd._int(0), column), simd.INT64)

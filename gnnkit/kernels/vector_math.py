@@ -139,7 +139,7 @@ def lane_positions(builder, count, kind):
 
 def first_lanes(builder, n, like):
     """Bits that are set in the lanes before ``n`` (int64)."""
-    kind = ir.IntType(32) if like.element == ir.FloatType() else ir.IntType(64)
+    kind = ir.IntType(32 if like.element in (ir.FloatType(), ir.IntType(32)) else 64)
     limit = builder.trunc(n, kind) if kind.width < 64 else n
     positions = lane_positions(builder, like.count, kind).value
     return builder.icmp_signed("<", positions, _splat(builder, limit, like.count))

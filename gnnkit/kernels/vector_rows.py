@@ -91,15 +91,15 @@ def _whole(builder, n, vector):
 
 def _masked(builder, name, pointer, n, vector, *values):
     """Call llvm.masked.load or llvm.masked.store on the first n lanes."""
-    bits = 32 if vector.element == ir.FloatType() else 64
-    alignment, mask = ir.Constant(INT32, bits // 8), first_lanes(builder, n, vector)
+    kind = "i" if isinstance(vector.element, ir.IntType) else "f"
+    alignment, mask = ir.Constant(INT32, _itemsize(vector)), first_lanes(builder, n, vector)
     address = builder.bitcast(pointer, vector.as_pointer())
     if name == "load":
-        result, arguments = vector, [address, alignment, mask, ir.Constant(vector, [0.0] * vector.count)]
+        result, arguments = vector, [address, alignment, mask, ir.Constant(vector, None)]
     else:
         result, arguments = ir.VoidType(), [*values, address, alignment, mask]
     function_type = ir.FunctionType(result, [argument.type for argument in arguments])
-    full_name = f"llvm.masked.{name}.v{vector.count}f{bits}.p0"
+    full_name = f"llvm.masked.{name}.v{vector.count}{kind}{8 * _itemsize(vector)}.p0"
     return builder.call(cgutils.get_or_insert_function(builder.module, function_type, full_name), arguments)
 
 
@@ -129,7 +129,7 @@ def _write(builder, pointer, n, value):
 
 
 def _itemsize(vector):
-    return 4 if vector.element == ir.FloatType() else 8
+    return 4 if vector.element in (ir.FloatType(), INT32) else 8
 
 
 @intrinsic

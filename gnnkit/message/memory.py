@@ -16,7 +16,6 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.graph import Topology
-from gnnkit.kernels import ways
 from gnnkit.kernels.parallel import run_chunks
 
 WORDS = 256  # of eight bytes, in a block of a fingerprint
@@ -70,7 +69,7 @@ def remember_constant(topology: Topology, what: Hashable, source: np.ndarray, bu
     if not source.flags.c_contiguous or source.dtype.kind != "f":
         return build()
     store: dict[Hashable, list[Any]] = topology.cached("remembered_constants", dict)
-    key = (what, id(source), ways())
+    key = (what, id(source), K.ways())
     found = store.get(key)
     if found is None or found[0]() is not source:
         store.pop(key, None)
@@ -108,8 +107,8 @@ def _fingerprint(array: np.ndarray) -> tuple[bytes, bytes, bytes]:
     blocks = memory[: memory.size // block * block].view(np.uint64).reshape(-1, WORDS)
     projections, sums = np.empty(len(rows), array.dtype), np.empty(len(blocks), np.uint64)
     # both from one pass over memory, in pieces that begin with a row and with a block
-    unit = block // math.gcd(block, row) if row else 1
-    step = unit * max(1, PIECE // (unit * row)) if row else len(rows)
+    unit = block // math.gcd(block, row)
+    step = unit * max(1, PIECE // max(unit * row, 1))
 
     def sum_piece(start: int, stop: int) -> None:
         np.matmul(rows[start:stop], probe, out=projections[start:stop])
@@ -117,7 +116,7 @@ def _fingerprint(array: np.ndarray) -> tuple[bytes, bytes, bytes]:
         np.einsum("ij,j->i", blocks[here], _word_weights(), out=sums[here])
 
     with K.single_threaded_blas():
-        run_chunks(sum_piece, [*range(0, len(rows), max(step, 1)), len(rows)])
+        run_chunks(sum_piece, [*range(0, len(rows), step), len(rows)])
     return projections.tobytes(), sums.tobytes(), memory[blocks.size * 8 :].tobytes()
 
 

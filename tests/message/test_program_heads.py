@@ -10,7 +10,7 @@ import pytest
 
 import gnnkit as gk
 from gnnkit import kernels as K
-from gnnkit.kernels import parallel
+from gnnkit.kernels import backend
 from gnnkit.message import agg, message_program
 from gnnkit.message.program import fused, loops
 from gnnkit.message.program import run as run_module
@@ -52,19 +52,8 @@ READS = {
 
 
 @pytest.fixture
-def threads(monkeypatch):
-    """Set the number of threads inside a test, and let small work use them; restored afterwards."""
-    before = K.get_num_threads()
-    monkeypatch.setattr(parallel, "DEFAULT_GRAIN", 1 << 10)
-    yield K.set_num_threads
-    K.set_num_threads(before)
-
-
-@pytest.fixture
-def topology(rng):
-    senders = rng.integers(0, NUM_NODES, 3000)
-    receivers = np.concatenate([rng.integers(0, NUM_NODES - 20, 2000), np.full(1000, 3)])  # a hub, and empty rows
-    return gk.Topology.from_edges(senders, receivers, num_nodes=NUM_NODES)
+def topology(hub_topology):
+    return hub_topology(NUM_NODES, 3000, hub=1000)
 
 
 def run(program, topology, dtype, channels=CHANNELS):
@@ -205,12 +194,15 @@ def test_outputs_as_wide_as_what_they_read_are_computed_last(topology, rng):
 
 
 def test_machine_code_does_not_outlive_the_functions_it_was_made_of(monkeypatch, tmp_path):
-    """numba's cache notices a changed source, but not a changed function that the source calls."""
+    """numba's cache notices a changed source, but not a changed function that the source calls: our key does."""
     monkeypatch.setenv("GNNKIT_CACHE", str(tmp_path))
-    source = "def sweep():\n    return 1\n"
-    first = fused.compiled.__wrapped__(source, "sweep")
-    again = fused.compiled.__wrapped__(source, "sweep")
-    monkeypatch.setattr(fused, "_vocabulary", lambda: b"another vector.load")
-    other = fused.compiled.__wrapped__(source, "sweep")
-    assert first() == other() == 1 and first.__module__ == again.__module__ != other.__module__
-    assert len(list(tmp_path.glob("programs/*.py"))) == 2
+    source = "from gnnkit.kernels.backend import jit\n\n\n@jit\ndef sweep(x):\n    return x + 1\n"
+
+    def misses():
+        sweep = fused.compiled.__wrapped__(source, "sweep")
+        assert sweep(1) == 2
+        return sum(sweep.stats.cache_misses.values())
+
+    assert (misses(), misses()) == (1, 0)
+    monkeypatch.setattr(backend, "_sources_digest", lambda: "that of another vector.load")
+    assert (misses(), misses()) == (1, 0)

@@ -46,10 +46,8 @@ def small_chunks(monkeypatch):
 
 
 @pytest.fixture
-def topology(rng):
-    senders = rng.integers(0, NUM_NODES, 1200)
-    receivers = np.concatenate([rng.integers(0, NUM_NODES - 20, 900), np.full(300, 3)])  # a hub, and empty rows
-    return gk.Topology.from_edges(senders, receivers, num_nodes=NUM_NODES)
+def topology(hub_topology):
+    return hub_topology(NUM_NODES, 1200, hub=300)
 
 
 def run(program, topology, dtype, backend="numba"):

@@ -94,11 +94,8 @@ def _check(sweep: Sweep) -> None:
 
 def _narrow(leaves: list[Symbol], writer: Writer) -> list[Symbol]:
     """Values of the other end that have fewer axes than the widest of them: side by side, they share cache lines."""
-    if writer.sweep.level != "edge":
-        return []
-    far = [x for x in leaves if x.level == ("src" if writer.sweep.side == "dst" else "dst")]
-    axes = {x: len(writer.layout.spaces[x]) for x in far}
-    narrow = [x for x in far if axes[x] < max(axes.values())]
+    axes = {x: len(writer.layout.spaces[x]) for x in leaves if x.level == writer.sweep.other}
+    narrow = [x for x in axes if axes[x] < max(axes.values())]
     return narrow if len(narrow) > 1 else []
 
 

@@ -184,7 +184,7 @@ def cache_folder() -> Path:
 @functools.lru_cache(maxsize=1024)
 def compiled(source: str, name: str) -> Callable[..., Any]:
     """The jitted function of a source; numba compiles it, or loads it from disk, at its first call."""
-    digest = hashlib.sha256(source.encode() + _vocabulary()).hexdigest()[:24]
+    digest = hashlib.sha256(source.encode()).hexdigest()[:24]
     module = f"gnnkit_program_{digest}"
     try:
         path = _written(source, module)
@@ -201,13 +201,6 @@ def compiled(source: str, name: str) -> Callable[..., Any]:
     sys.modules[module] = loaded
     spec.loader.exec_module(loaded)
     return getattr(loaded, name)
-
-
-@functools.cache
-def _vocabulary() -> bytes:
-    """What the functions that sources call are made of: numba sees changes of a source, not of what it calls."""
-    folder = Path(backend.__file__).parent
-    return b"".join(path.read_bytes() for path in sorted([folder / "simd.py", *folder.glob("vector*.py")]))
 
 
 def _written(source: str, module: str) -> Path:

@@ -121,10 +121,7 @@ def position(of: Space, within: Space) -> str:
 
 def far_leaves(writer: Writer, loop: Loop) -> set[Symbol]:
     """The leaves of the nodes at the other end of the edges that a loop reads."""
-    if writer.sweep.level != "edge":
-        return set()
-    far = "src" if writer.sweep.side == "dst" else "dst"
-    return {a for a in writer.leaves_of(loop) if a.level == far}
+    return {a for a in writer.leaves_of(loop) if a.level == writer.sweep.other}
 
 
 def far_matrices(writer: Writer) -> list[str]:
