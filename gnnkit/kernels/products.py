@@ -1,9 +1,10 @@
 """Dense matrix products with the same bits for every number of threads, ours and BLAS's. Imports only floor 0.
 
 There are two kinds. A product of rows gives each row of its result alone (see row_products). A sum over rows, such as
-the gradient of a weight, is left to BLAS. But how BLAS cuts a product among its threads can change the last bits, and
-its threads wait for each other by spinning, which ruins a busy machine. So large ones are cut here, into pieces that
-depend on the shapes alone; each piece is one single-threaded BLAS call, and our own pool shares them out.
+the gradient of a weight, has loops of our own where many rows give a small result, and is left to BLAS elsewhere. But
+how BLAS cuts a product among its threads can change the last bits, and its threads wait for each other by spinning,
+which ruins a busy machine. So large ones are cut here, into pieces that depend on the shapes alone; each piece is one
+single-threaded call, and our own pool shares them out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnkit.kernels import backend, prerounded_products
-from gnnkit.kernels.arrays import FAST_FLOATS, empty
+from gnnkit.kernels.arrays import FAST_FLOATS, empty, read_only
 from gnnkit.kernels.exactness import sums_are_exact
 from gnnkit.kernels.parallel import run_chunks
 from gnnkit.kernels.row_products import row_product, row_products
@@ -37,6 +38,8 @@ SHORTEST = 256
 WHOLE = 1 << 22
 # Largest result of which several partial ones are held at once: together they stay below the size of the factors.
 PARTIAL = 1 << 18
+# Most pieces of a sum by our own loops, and rows of the shortest.
+MOST_PIECES, SHORTEST_PIECE = 32, 256
 
 _lock = threading.Lock()
 _depth = 0
@@ -185,7 +188,8 @@ def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     -----
     The gradient of a weight: features transposed times adjoints. Many rows are cut into ranges that depend on the
     shapes alone if the result is small, and the partial products are added in order: sums are then rounded differently
-    from one BLAS call, and a little better. With a large result it is cut by columns or rows.
+    from one BLAS call, and a little better. Loops of our own do that, or BLAS with the numpy backend. With a large
+    result it is cut by columns or rows.
 
     Examples
     --------
@@ -200,14 +204,34 @@ def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     work = rows * inner * columns
     if work < SMALL or inner != len(b) or a.dtype != b.dtype or a.dtype not in FAST_FLOATS:
         return np.matmul(a.T, b)
+    is_small = inner > 4 * rows and rows * columns <= PARTIAL
+    if is_small and work >= WHOLE and backend.current_backend() != "numpy":
+        return _sum_of_pieces(a, b)
     with single_threaded_blas():
         if work < WHOLE:
             return np.matmul(a.T, b)
-        if inner > 4 * rows and rows * columns <= PARTIAL:
+        if is_small:
             return _cut_inner(a.T, b, _step(rows * columns, inner))
         if inner > 4 * rows and columns > rows:
             return _cut_columns(a.T, b, _step(inner * rows, columns))
         return _cut_rows(a.T, b, _step(inner * columns, rows))
+
+
+def _sum_of_pieces(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """``a.T @ b``: ranges of rows, each summed by one thread, and what they gave added in order."""
+    loops = backend.loops("contractions")
+    (rows, inner), columns = a.shape, b.shape[1]
+    lanes = loops.VECTOR_BYTES // a.itemsize
+    wide = -(-columns // lanes) * lanes
+    held = (a.size + b.size) // (2 * inner * wide)  # all results together stay below half of the factors
+    pieces = max(1, min(MOST_PIECES, rows * inner * columns // WHOLE, rows // SHORTEST_PIECE, held))
+    step = -(-rows // pieces)
+    bounds = [*range(0, rows, step), rows]
+    parts = empty((len(bounds) - 1, inner * wide), a.dtype)
+    flat_a, flat_b = read_only(a).reshape(-1), read_only(b).reshape(-1)
+    run_chunks(lambda i, j: loops.contract(i, j, flat_a, inner, flat_b, columns, parts[i // step]), bounds)
+    total = parts[0] if len(parts) == 1 else np.add.reduce(parts, axis=0)
+    return np.ascontiguousarray(total.reshape(inner, wide)[:, :columns])
 
 
 def _step(work: int, length: int) -> int:

@@ -83,16 +83,21 @@ def address(typingctx, array):
     return types.int64(array), codegen
 
 
+def _fetch(builder, there):
+    """Ask for the cache line at address ``there`` to come into the second-level cache."""
+    byte_pointer = ir.IntType(8).as_pointer()
+    signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
+    prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
+    builder.call(prefetch, [builder.inttoptr(there, byte_pointer), read, locality, data])
+
+
 @intrinsic
 def fetch(typingctx, there):
     """Ask for the cache line at this address to come into the second-level cache."""
 
     def codegen(context, builder, sig, values):
-        byte_pointer = ir.IntType(8).as_pointer()
-        signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
-        prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-        read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
-        builder.call(prefetch, [builder.inttoptr(values[0], byte_pointer), read, locality, data])
+        _fetch(builder, values[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -1,0 +1,151 @@
+"""Numba loops of the sum over rows ``a.T @ b``, and their LLVM intrinsic: a tile of results stays in registers.
+
+A block of rows is small enough for a second-level cache. Its part of b is packed into panels of whole vectors; then
+every tile adds up outer products of the rows of the block, and what it found is added to the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from gnnkit.kernels.backend import jit
+from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS
+from gnnkit.kernels.jit.products import TILE, VECTOR_BYTES
+from gnnkit.kernels.jit.stencil_tiles import _array, _fetch, _loop, _read_all, _vector_at, _vector_type, address
+from gnnkit.kernels.simd import CACHE_LINE, _int, _multiply_add, _splat
+
+# Rows of a block: a panel of them (8 KB) stays in a first-level cache while all columns of a pass by, and the rows of
+# the next block, which are fetched meanwhile, stay in the second.
+BLOCK = 64
+
+
+def contraction_tile(columns, vectors):
+    """The intrinsic that adds up outer products: ``columns`` columns of a, ``vectors`` vectors of columns of b.
+
+    tile(a, at, stride, count, last, panel, position, out, to, out_stride, fresh, line, line_step): column
+    i of a, at a[at + r * stride + i] in row r of ``count``, times the vectors at panel[position + r * their width]
+    gives row i of the tile, which is written to out[to + i * out_stride], or added to what is there unless ``fresh``.
+    Columns beyond ``last`` are column ``last`` again, if the tile is not larger than ``FEW_ROWS``; larger ones must be
+    whole. All arrays are flat. Meanwhile the cache lines at the addresses ``line`` + r * ``line_step`` are fetched.
+    """
+    index = types.int64
+
+    @intrinsic
+    def tile(typingctx, a, at, stride, count, last, panel, position, out, to, out_stride, fresh, line, line_step):
+        number = out.dtype
+
+        def codegen(context, builder, sig, values):
+            _, at_, stride_, count_, last_, _, position_, _, to_, out_stride_, fresh_, line_, line_step_ = values
+            vector, lanes, itemsize = _vector_type(context, number)
+            source, target = _array(context, builder, sig, values, 0), _array(context, builder, sig, values, 7)
+            first = builder.gep(source, [at_])
+            begin = builder.gep(_array(context, builder, sig, values, 5), [position_])
+            places = [_int(i) for i in range(columns)]
+            if columns <= FEW_ROWS:
+                places = [builder.select(builder.icmp_signed("<", i, last_), i, last_) for i in places]
+            sums = [ir.Constant(vector, [0.0] * lanes)] * (columns * vectors)
+            with _loop(builder, _int(0), count_, sums) as (r, sums_):
+                here = builder.gep(first, [builder.mul(r, stride_)])
+                _fetch(builder, builder.add(line_, builder.mul(r, line_step_)))
+                place = builder.mul(r, _int(vectors * lanes))
+                ys = _read_all(builder, builder.gep(begin, [place]), vector, vectors, itemsize)
+                for i, other in enumerate(places):
+                    many = _splat(builder, builder.load(builder.gep(here, [other])), lanes)
+                    for v, y in enumerate(ys):
+                        k = i * vectors + v
+                        sums_[k] = _multiply_add(builder, many, y, sums_[k])
+            goals = []
+            for place in places:
+                goal = builder.gep(target, [builder.add(to_, builder.mul(place, out_stride_))])
+                goals += [builder.gep(goal, [_int(v * lanes)]) for v in range(vectors)]
+            with builder.if_else(builder.icmp_signed("!=", fresh_, _int(0))) as (new, old):
+                with new:
+                    _store_all(builder, sums, goals, itemsize)
+                with old:
+                    # all are read before one is written: a column that is there several times is added to once
+                    before = [builder.load(_vector_at(builder, goal, vector), align=itemsize) for goal in goals]
+                    added = [builder.fadd(one, other) for one, other in zip(before, sums)]
+                    _store_all(builder, added, goals, itemsize)
+            return context.get_dummy_value()
+
+        arguments = (a, index, index, index, index, panel, index, out, *[index] * 5)
+        return types.void(*arguments), codegen
+
+    return tile
+
+
+def _store_all(builder, sums, goals, itemsize):
+    for value, goal in zip(sums, goals):
+        builder.store(value, _vector_at(builder, goal, value.type), align=itemsize)
+
+
+wide_tile, narrow_tile = contraction_tile(WIDE_ROWS, 2), contraction_tile(WIDE_ROWS, 1)
+few_wide_tile, few_narrow_tile = contraction_tile(FEW_ROWS, 2), contraction_tile(FEW_ROWS, 1)
+
+
+@jit
+def pack_rows(start, stop, b, columns, panels):
+    """Rows start..stop of b [rows, columns], which is flat: [tile, row, columns of the tile], zeros behind the last."""
+    lanes = VECTOR_BYTES // b.itemsize
+    position = 0
+    for column in range(0, columns, TILE * lanes):
+        count = min(TILE * lanes, columns - column)
+        width = -(-count // lanes) * lanes
+        for r in range(start, stop):
+            there = panels[position : position + width]
+            line = b[r * columns + column : r * columns + column + count]
+            for f in range(count):
+                there[f] = line[f]
+            for f in range(count, width):
+                there[f] = 0
+            position += width
+
+
+@jit
+def _line_ahead(k, row, a, inner, b, columns):
+    """Where cache line k of ``row`` is, those of a before those of b, and bytes between rows; 0: there is no such line.
+
+    Each tile fetches one line of every row of the next block, so that those come in while this block is multiplied.
+    """
+    lines = -(-inner * a.itemsize // CACHE_LINE)
+    if k < lines:
+        return address(a) + row * inner * a.itemsize + k * CACHE_LINE, inner * a.itemsize
+    if k < lines - (-columns * b.itemsize // CACHE_LINE):
+        return address(b) + row * columns * b.itemsize + (k - lines) * CACHE_LINE, columns * b.itemsize
+    return address(b), 0
+
+
+@jit
+def contract(start, stop, a, inner, b, columns, out):
+    """``out`` = a.T @ b over the rows start..stop. Arrays are flat: a [rows, inner], b [rows, columns].
+
+    ``out`` is [inner, columns], with rows of whole vectors.
+    """
+    lanes = VECTOR_BYTES // b.itemsize
+    wide = -(-columns // lanes) * lanes
+    panels = np.empty(BLOCK * wide, b.dtype)
+    for top in range(start, stop, BLOCK):
+        count = min(BLOCK, stop - top)
+        pack_rows(top, top + count, b, columns, panels)
+        fresh = int(top == start)
+        k = 0
+        for column in range(0, wide, TILE * lanes):
+            is_wide = column + lanes < wide
+            panel = column * count
+            i = 0
+            while i < inner:
+                at, to, last = top * inner + i, i * wide + column, inner - i - 1
+                line, step = _line_ahead(k, top + count, a, inner, b, columns)
+                if last + 1 >= WIDE_ROWS and is_wide:
+                    wide_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                elif last + 1 >= WIDE_ROWS:
+                    narrow_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                elif is_wide:
+                    few_wide_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                else:
+                    few_narrow_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                i += WIDE_ROWS if last + 1 >= WIDE_ROWS else FEW_ROWS
+                k += 1
