@@ -13,9 +13,9 @@ from numba.extending import intrinsic
 
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS
-from gnnkit.kernels.jit.products import TILE, VECTOR_BYTES
+from gnnkit.kernels.jit.products import TILE, VECTOR_BYTES, ceil_div
 from gnnkit.kernels.jit.stencil_tiles import _array, _fetch, _loop, _read_all, _vector_at, _vector_type, address
-from gnnkit.kernels.simd import CACHE_LINE, _int, _multiply_add, _splat
+from gnnkit.kernels.simd import _int, _multiply_add, _splat
 
 # Rows of a block: a panel of them (8 KB) stays in a first-level cache while all columns of a pass by, and the rows of
 # the next block, which are fetched meanwhile, stay in the second.
@@ -29,7 +29,7 @@ def contraction_tile(columns, vectors):
     i of a, at a[at + r * stride + i] in row r of ``count``, times the vectors at panel[position + r * their width]
     gives row i of the tile, which is written to out[to + i * out_stride], or added to what is there unless ``fresh``.
     Columns beyond ``last`` are column ``last`` again, if the tile is not larger than ``FEW_ROWS``; larger ones must be
-    whole. All arrays are flat. Meanwhile the cache lines at the addresses ``line`` + r * ``line_step`` are fetched.
+    whole. All arrays are flat. Meanwhile what lies at the addresses ``line`` + r * ``line_step`` is fetched.
     """
     index = types.int64
 
@@ -93,7 +93,7 @@ def pack_rows(start, stop, b, columns, panels):
     position = 0
     for column in range(0, columns, TILE * lanes):
         count = min(TILE * lanes, columns - column)
-        width = -(-count // lanes) * lanes
+        width = ceil_div(count, lanes) * lanes
         for r in range(start, stop):
             there = panels[position : position + width]
             line = b[r * columns + column : r * columns + column + count]
@@ -105,47 +105,40 @@ def pack_rows(start, stop, b, columns, panels):
 
 
 @jit
-def _line_ahead(k, row, a, inner, b, columns):
-    """Where cache line k of ``row`` is, those of a before those of b, and bytes between rows; 0: there is no such line.
-
-    Each tile fetches one line of every row of the next block, so that those come in while this block is multiplied.
-    """
-    lines = -(-inner * a.itemsize // CACHE_LINE)
-    if k < lines:
-        return address(a) + row * inner * a.itemsize + k * CACHE_LINE, inner * a.itemsize
-    if k < lines - (-columns * b.itemsize // CACHE_LINE):
-        return address(b) + row * columns * b.itemsize + (k - lines) * CACHE_LINE, columns * b.itemsize
-    return address(b), 0
-
-
-@jit
 def contract(start, stop, a, inner, b, columns, out):
     """``out`` = a.T @ b over the rows start..stop. Arrays are flat: a [rows, inner], b [rows, columns].
 
-    ``out`` is [inner, columns], with rows of whole vectors.
+    ``out`` is [inner, columns], with rows of whole vectors. While a block of rows is added up, all its tiles together
+    fetch the next one: evenly, as few lines can be under way at a time.
     """
     lanes = VECTOR_BYTES // b.itemsize
-    wide = -(-columns // lanes) * lanes
+    wide = ceil_div(columns, lanes) * lanes
     panels = np.empty(BLOCK * wide, b.dtype)
+    tiles = ceil_div(wide, TILE * lanes) * (inner // WIDE_ROWS + ceil_div(inner % WIDE_ROWS, FEW_ROWS))
+    row_of_a, row_of_b = inner * a.itemsize, columns * b.itemsize
+    share = ceil_div(BLOCK * (row_of_a + row_of_b), tiles)  # bytes of the next block that every tile fetches
     for top in range(start, stop, BLOCK):
         count = min(BLOCK, stop - top)
         pack_rows(top, top + count, b, columns, panels)
-        fresh = int(top == start)
-        k = 0
+        fresh, pace = int(top == start), ceil_div(share, count)
+        line = address(a) + (top + count) * row_of_a
+        end, rest = line + count * row_of_a, address(b) + (top + count) * row_of_b  # the rows of b come last
         for column in range(0, wide, TILE * lanes):
             is_wide = column + lanes < wide
             panel = column * count
             i = 0
             while i < inner:
                 at, to, last = top * inner + i, i * wide + column, inner - i - 1
-                line, step = _line_ahead(k, top + count, a, inner, b, columns)
+                ends = to, wide, fresh, line, pace
                 if last + 1 >= WIDE_ROWS and is_wide:
-                    wide_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                    wide_tile(a, at, inner, count, last, panels, panel, out, *ends)
                 elif last + 1 >= WIDE_ROWS:
-                    narrow_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                    narrow_tile(a, at, inner, count, last, panels, panel, out, *ends)
                 elif is_wide:
-                    few_wide_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                    few_wide_tile(a, at, inner, count, last, panels, panel, out, *ends)
                 else:
-                    few_narrow_tile(a, at, inner, count, last, panels, panel, out, to, wide, fresh, line, step)
+                    few_narrow_tile(a, at, inner, count, last, panels, panel, out, *ends)
                 i += WIDE_ROWS if last + 1 >= WIDE_ROWS else FEW_ROWS
-                k += 1
+                line += share
+                if line >= end:
+                    line, end = line - end + rest, 1 << 62

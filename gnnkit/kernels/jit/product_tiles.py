@@ -12,8 +12,8 @@ from numba.extending import intrinsic
 
 from gnnkit.kernels import vector_rows
 from gnnkit.kernels.jit.stencil_tiles import WIDE_ROWS as WIDE_ROWS
-from gnnkit.kernels.jit.stencil_tiles import _array, _end_rows, _loop, _read_all, _vector_type
-from gnnkit.kernels.simd import CACHE_LINE, _int, _multiply_add, _prefetch, _splat
+from gnnkit.kernels.jit.stencil_tiles import _array, _end_rows, _fetch, _loop, _read_all, _vector_type
+from gnnkit.kernels.simd import _int, _multiply_add, _splat
 
 FEW_ROWS = 4  # rows of the tile for what is left of whole tiles
 
@@ -21,21 +21,40 @@ FEW_ROWS = 4  # rows of the tile for what is left of whole tiles
 def product_tile(rows, vectors):
     """The intrinsic that multiplies ``rows`` rows by ``vectors`` vectors of columns.
 
-    tile(x, at, stride, count, last, b, position, step, out, to, out_stride, width, fresh, past): row r reads count
-    numbers from x[at + r * stride] on, adds its products with the vectors at b[position + c * step], and writes
-    its first ``width`` sums to out[to + r * out_stride], or adds them to what is there unless ``fresh``. x, b and out
-    are flat; rows beyond ``last`` are row ``last`` again, which is written several times. ``width`` ends in the last
-    vector. The rows behind these are fetched meanwhile. Fresh results go past the caches if ``past``: then all vectors
-    are whole and aligned.
+    tile(x, at, stride, count, last, b, position, step, out, to, out_stride, width, fresh, past, line, line_step): row r
+    reads count numbers from x[at + r * stride] on, adds its products with the vectors at b[position + c * step], and
+    writes its first ``width`` sums to out[to + r * out_stride], or adds them to what is there unless ``fresh``. x, b
+    and out are flat; rows beyond ``last`` are row ``last`` again, which is written several times. ``width`` ends in the
+    last vector. Fresh results go past the caches if ``past``: then all vectors are whole and aligned. Meanwhile what
+    lies at the addresses ``line`` + c * ``line_step`` is fetched.
     """
     index = types.int64
 
     @intrinsic
-    def tile(typingctx, x, at, stride, count, last, b, position, step, out, to, out_stride, width, fresh, past):
+    def tile(
+        typingctx,
+        x,
+        at,
+        stride,
+        count,
+        last,
+        b,
+        position,
+        step,
+        out,
+        to,
+        out_stride,
+        width,
+        fresh,
+        past,
+        line,
+        line_step,
+    ):
         number = x.dtype
 
         def codegen(context, builder, sig, values):
-            _, at_, stride_, count_, last_, _, position_, step_, _, to_, out_stride_, width_, fresh_, past_ = values
+            _, at_, stride_, count_, last_, _, position_, step_, _, to_, *rest_ = values
+            out_stride_, width_, fresh_, past_, fetched, fetched_step = rest_
             vector, lanes, itemsize = _vector_type(context, number)
             source, target = _array(context, builder, sig, values, 0), _array(context, builder, sig, values, 8)
             begin = builder.gep(_array(context, builder, sig, values, 5), [position_])
@@ -45,10 +64,9 @@ def product_tile(rows, vectors):
                 pointers.append(builder.gep(source, [builder.add(at_, builder.mul(row, stride_))]))
                 goals.append(builder.gep(target, [builder.add(to_, builder.mul(row, out_stride_))]))
             sums = [ir.Constant(vector, [0.0] * lanes)] * (rows * vectors)
-            behind = builder.gep(source, [builder.add(at_, builder.mul(_int(rows), stride_))])
             with _loop(builder, _int(0), count_, sums) as (c, sums_):
                 line = builder.gep(begin, [builder.mul(c, step_)])
-                _prefetch(builder, builder.gep(behind, [builder.mul(c, _int(CACHE_LINE // itemsize))]), 1, itemsize)
+                _fetch(builder, builder.add(fetched, builder.mul(c, fetched_step)))
                 columns = _read_all(builder, line, vector, vectors, itemsize)
                 for r, pointer in enumerate(pointers):
                     many = _splat(builder, builder.load(builder.gep(pointer, [c])), lanes)
@@ -75,7 +93,7 @@ def product_tile(rows, vectors):
                     _end_rows(builder, added, goals, width_, vectors)
             return context.get_dummy_value()
 
-        arguments = (x, index, index, index, index, b, index, index, out, index, index, index, index, index)
+        arguments = (x, index, index, index, index, b, index, index, out, *[index] * 7)
         return types.void(*arguments), codegen
 
     return tile

@@ -12,6 +12,7 @@ from gnnkit.kernels import simd, vector_rows
 from gnnkit.kernels import vectors as v
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS, product_tile
+from gnnkit.kernels.jit.stencil_tiles import address
 
 VECTOR_BYTES = vector_rows.VECTOR_BITS // 8
 # Inner axis of one chain of additions. Longer chains would round more; a panel of it and two vectors fit a
@@ -24,6 +25,11 @@ UNPACKED = 64
 
 wide_tile, narrow_tile = product_tile(WIDE_ROWS, 2), product_tile(WIDE_ROWS, 1)
 few_wide_tile, few_narrow_tile = product_tile(FEW_ROWS, 2), product_tile(FEW_ROWS, 1)
+
+
+@jit
+def ceil_div(a, b):
+    return -(-a // b)
 
 
 @jit
@@ -59,46 +65,45 @@ def multiply(start, stop, left, right, x, inner, columns, b, panels, first_packe
     """Rows start..stop, columns left..right of ``out`` [rows, columns] = ``x`` [rows, inner] times b; arrays are flat.
 
     Columns from ``first_packed`` on are in ``panels``, those before it are read from ``b`` [inner, columns]. Results go
-    past the caches if ``past`` (0 or 1): then they are whole aligned vectors, of one stretch.
+    past the caches if ``past`` (0 or 1): then they are whole aligned vectors, of one stretch. While a block of rows is
+    multiplied, all its tiles together fetch the next one: evenly, as few lines can be under way at a time.
     """
     lanes = VECTOR_BYTES // x.itemsize
+    tiles = ceil_div(ROWS, WIDE_ROWS) * ceil_div(right - left, TILE * lanes) * ceil_div(inner, STRETCH)
+    share = ceil_div(ROWS * inner * x.itemsize, tiles)  # bytes of the next block that every tile fetches
     for top in range(start, stop, ROWS):
         bottom = min(top + ROWS, stop)
+        line = address(x) + bottom * inner * x.itemsize
         for k in range(0, inner, STRETCH):
             count = min(STRETCH, inner - k)
+            pace = ceil_div(share, count)
             fresh = int(k == 0)
             packed = 0
             for column in range(left, right, TILE * lanes):
                 width = min(TILE * lanes, right - column)
                 wide = width > lanes
                 step = 2 * lanes if wide else lanes
-                source, position = panels, packed + k * step
+                source, at_b = panels, packed + k * step
                 if column < first_packed:
                     step = columns
-                    source, position = b, k * columns + column
+                    source, at_b = b, k * columns + column
                 else:
                     packed += inner * step
                 row = top
                 while row < bottom:
                     last = bottom - row - 1
                     at, to = row * inner + k, row * columns + column
+                    ends = to, columns, width, fresh, past, line, pace
                     if last >= FEW_ROWS and wide:
-                        wide_tile(
-                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
-                        )
+                        wide_tile(x, at, inner, count, last, source, at_b, step, out, *ends)
                     elif last >= FEW_ROWS:
-                        narrow_tile(
-                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
-                        )
+                        narrow_tile(x, at, inner, count, last, source, at_b, step, out, *ends)
                     elif wide:
-                        few_wide_tile(
-                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
-                        )
+                        few_wide_tile(x, at, inner, count, last, source, at_b, step, out, *ends)
                     else:
-                        few_narrow_tile(
-                            x, at, inner, count, last, source, position, step, out, to, columns, width, fresh, past
-                        )
+                        few_narrow_tile(x, at, inner, count, last, source, at_b, step, out, *ends)
                     row += WIDE_ROWS if last >= FEW_ROWS else FEW_ROWS
+                    line += share
     if past:
         v.settle()
 
