@@ -71,6 +71,10 @@ class Writer:
         own = (x.level == "src") == (side == "src")
         return name, "i" if own else "j", ""
 
+    def streams(self, x: Symbol) -> bool:
+        """Whether ``x`` comes from memory row by row: in a pass over nodes or graphs, which no cache may hold."""
+        return self.sweep.level not in ("edge", "chunk") and x.level == self.sweep.level and x not in self.buffers
+
     def past(self, sink: Symbol) -> str:
         """Whether a result is written past the caches."""
         return f"past[{self.outs[sink].removeprefix('out')}]"
@@ -169,6 +173,8 @@ class Reader:
         if x in self.writer.buffers and not of:  # one number per edge: the edges of a block lie side by side
             row, place = "0", "b"
         name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
+        if self.writer.streams(x) and of == within:
+            self.writer.write(self.depth, f"simd.prefetch_line({matrix}, {row} + ahead, {place})")
         text = self._text(x, matrix, row, place)
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
