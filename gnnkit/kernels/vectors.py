@@ -24,6 +24,7 @@ from gnnkit.kernels.vector_many import several as several
 from gnnkit.kernels.vector_many import splat_several as splat_several
 from gnnkit.kernels.vector_many import stream_several as stream_several
 from gnnkit.kernels.vector_math import Lanes
+from gnnkit.kernels.vector_random import kept as kept
 from gnnkit.kernels.vector_rows import VECTOR_BITS as VECTOR_BITS
 from gnnkit.kernels.vector_rows import Mask, Vec, _as_vector, _named, _refuse, _vec_of
 from gnnkit.kernels.vector_rows import accumulate as accumulate
