@@ -294,9 +294,7 @@ def elu_dropout(x: ArrayLike, alpha: float, key: int, rate: float) -> NDArray[An
         return twins.elu_dropout(x, alpha, key, rate)
     out = empty(x.shape, x.dtype)
     args = (*twins.dropout_constants(key, rate, x.dtype), float(alpha), read_only(x).reshape(1, -1))
-    parallel_rows(
-        backend.loops("elementwise").elu_dropout, (x.size + 1) // 2, (*args, out.reshape(1, -1)), width=4
-    )
+    parallel_rows(backend.loops("elementwise").elu_dropout, (x.size + 1) // 2, (*args, out.reshape(1, -1)), width=4)
     return out
 
 

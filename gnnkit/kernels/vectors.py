@@ -94,6 +94,7 @@ def _of_llvm(name):
 
 exp = _function("exp", vector_math.exp)
 expm1 = _function("expm1", vector_math.expm1)
+elu = _function("elu", vector_math.elu, 2)
 log = _function("log", vector_math.log)
 log1p = _function("log1p", vector_math.log1p)
 tanh = _function("tanh", vector_math.tanh)

@@ -6,10 +6,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import gnnkit
 from gnnkit import kernels as K
 from gnnkit.kernels.arrays import PAST_BYTES
 from gnnkit.kernels.twins import elementwise as twins
@@ -114,6 +116,18 @@ def test_large_results_go_past_the_caches(dtype, rng, threads):
     same(K.elu_dropout_adjoint(x[::-1], y, 1.0, KEY, 0.5), K.elu_adjoint(K.dropout(x[::-1], KEY, 0.5), K.elu(x)))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_elu_is_right_to_two_units_in_the_last_place(dtype, rng):
+    smallest = np.log10(np.finfo(dtype).tiny) - 3  # subnormal
+    small = -(10 ** np.linspace(smallest, 2, 100_001, dtype=np.float64)).astype(dtype)
+    x = np.concatenate([small, -small, rng.uniform(-50, 5, 100_000).astype(dtype)])
+    exact = np.where(x > 0, x, np.expm1(np.minimum(x, 0).astype(np.longdouble)))
+    assert (np.abs(K.elu(x) - exact) <= 2 * np.spacing(np.abs(exact).astype(dtype))).all()
+    special = np.array([-0.0, 0.0, np.inf, -np.inf, -1e30, 1e30], dtype)
+    same(K.elu(special, 2.0), np.array([-0.0, 0.0, np.inf, -2.0, -2.0, 1e30], dtype))
+    assert np.isnan(K.elu(np.full(3, np.nan, dtype))).all()
+
+
 def fingerprint():
     """Of masks, and of what follows from them, for lengths that end anywhere in a vector."""
     digest = hashlib.sha256()
@@ -128,10 +142,10 @@ def fingerprint():
 
 @pytest.mark.parametrize("bits", ["0", "128", "256"])
 def test_every_vector_width_has_the_same_bits(bits):
+    settings = {**os.environ, "PYTHONPATH": str(Path(gnnkit.__file__).parents[1]), "GNNKIT_SIMD": bits}
     command = [sys.executable, __file__]
-    result = subprocess.run(
-        command, env=os.environ | {"GNNKIT_SIMD": bits}, capture_output=True, text=True, check=True, timeout=600
-    )
+    result = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [fingerprint()]
 
 

@@ -105,13 +105,8 @@ def elu(start, stop, alpha, x, out):
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
         prefetch_line(x, 0, c + AHEAD // x.itemsize)
-        v.stream(out, 0, c, n, _elu(v.load(x, 0, c, n), alpha), past)
+        v.stream(out, 0, c, n, v.elu(v.load(x, 0, c, n), alpha), past)
     v.settle()
-
-
-@jit
-def _elu(x, alpha):
-    return v.where(x > 0.0, x, alpha * v.expm1(x))
 
 
 @jit
@@ -132,42 +127,44 @@ def _elu_adjoint(g, y, alpha):
 @jit
 def elu_dropout(start, stop, state, threshold, scale, alpha, x, out):
     """Pairs start..stop of one row: what ``dropout`` makes of what ``elu`` makes of x."""
-    lanes, begin, end = v.lanes(out), 2 * start, min(2 * stop, x.shape[1])
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
+    begin, end = 2 * start, min(2 * stop, x.shape[1])
     whole = end - (end - begin) % lanes  # a loop that knows its vectors to be whole has no branches to wait for
     for c in range(begin, whole, lanes):
-        _elu_dropout(c, lanes, state, threshold, scale, alpha, x, out)
+        _elu_dropout(c, lanes, state, threshold, scale, alpha, x, out, past)
     if whole < end:
-        _elu_dropout(whole, end - whole, state, threshold, scale, alpha, x, out)
+        _elu_dropout(whole, end - whole, state, threshold, scale, alpha, x, out, past)
     v.settle()
 
 
 @jit
-def _elu_dropout(c, n, state, threshold, scale, alpha, x, out):
+def _elu_dropout(c, n, state, threshold, scale, alpha, x, out, past):
     prefetch_line(x, 0, c + AHEAD // x.itemsize)
-    value = _elu(v.load(x, 0, c, n), alpha) * scale
+    value = v.elu(v.load(x, 0, c, n), alpha) * scale
     dropped = v.where(v.kept(x, state, c, threshold), value, v.zeros(out))
-    v.stream(out, 0, c, n, dropped, out.size * out.itemsize >= PAST_BYTES)
+    v.stream(out, 0, c, n, dropped, past)
 
 
 @jit
 def elu_dropout_adjoint(start, stop, state, threshold, scale, alpha, g, y, out):
     """Pairs start..stop of one row: what ``elu_adjoint`` makes of ``dropout`` of g, where y is scaled back."""
-    lanes, begin, end = v.lanes(out), 2 * start, min(2 * stop, y.shape[1])
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
+    begin, end = 2 * start, min(2 * stop, y.shape[1])
     whole = end - (end - begin) % lanes
     for c in range(begin, whole, lanes):
-        _elu_dropout_adjoint(c, lanes, state, threshold, scale, alpha, g, y, out)
+        _elu_dropout_adjoint(c, lanes, state, threshold, scale, alpha, g, y, out, past)
     if whole < end:
-        _elu_dropout_adjoint(whole, end - whole, state, threshold, scale, alpha, g, y, out)
+        _elu_dropout_adjoint(whole, end - whole, state, threshold, scale, alpha, g, y, out, past)
     v.settle()
 
 
 @jit
-def _elu_dropout_adjoint(c, n, state, threshold, scale, alpha, g, y, out):
+def _elu_dropout_adjoint(c, n, state, threshold, scale, alpha, g, y, out, past):
     prefetch_line(g, 0, c + AHEAD // g.itemsize)
     prefetch_line(y, 0, c + AHEAD // y.itemsize)
     value = _elu_adjoint(v.load(g, 0, c, n) * scale, v.load(y, 0, c, n) / scale, alpha)
     dropped = v.where(v.kept(y, state, c, threshold), value, v.zeros(out))
-    v.stream(out, 0, c, n, dropped, out.size * out.itemsize >= PAST_BYTES)
+    v.stream(out, 0, c, n, dropped, past)
 
 
 @jit
