@@ -21,6 +21,7 @@ from gnnkit.autodiff.functions import softplus as softplus
 from gnnkit.autodiff.functions import tanh as tanh
 from gnnkit.autodiff.fused import cross_entropy_rows as cross_entropy_rows
 from gnnkit.autodiff.fused import dropout as dropout
+from gnnkit.autodiff.fused import elu_dropout as elu_dropout
 from gnnkit.autodiff.fused import scatter_add as scatter_add
 from gnnkit.autodiff.fused import take_rows as take_rows
 from gnnkit.autodiff.nodes import defvjp as defvjp

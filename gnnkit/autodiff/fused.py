@@ -1,4 +1,7 @@
-"""Operations with a kernel of their own: dropout, cross entropy of rows, rows by index. Imports kernels, primitives."""
+"""Operations with a kernel of their own: dropout, after ELU too, cross entropy of rows, rows by index.
+
+Imports kernels and primitives.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gnnkit import kernels as K
-from gnnkit.autodiff.functions import softmax
+from gnnkit.autodiff.functions import elu, softmax
 from gnnkit.autodiff.nodes import defvjp
 from gnnkit.autodiff.primitives import primitive
 from gnnkit.autodiff.sparse import SparseMatrix
@@ -55,7 +58,7 @@ def dropout(x: Any, rate: float, *, rng: np.random.Generator | int | None = None
         return x
     if hasattr(x, "__gnnkit_function__"):  # a value of a message program, which explains why not
         return x.__gnnkit_function__("dropout", (x, rate), {})
-    key = int(np.random.default_rng(rng).integers(0, 2**63))
+    key = _new_key(rng)
     if isinstance(x, SparseMatrix):
         return x.with_data(K.dropout(x.data, key, float(rate)))
     if as_array(x).dtype.kind != "f":
@@ -65,6 +68,10 @@ def dropout(x: Any, rate: float, *, rng: np.random.Generator | int | None = None
     return keyed_dropout(x, key, float(rate))
 
 
+def _new_key(rng: np.random.Generator | int | None) -> int:
+    return int(np.random.default_rng(rng).integers(0, 2**63))
+
+
 @primitive
 def keyed_dropout(x: Any, key: int, rate: float) -> Any:
     return K.dropout(x, key, rate)
@@ -72,6 +79,55 @@ def keyed_dropout(x: Any, key: int, rate: float) -> Any:
 
 defvjp(keyed_dropout, lambda g, y, x, key, rate: keyed_dropout(g, key, rate), keep="")
 keyed_dropout.op.name = "dropout"  # type: ignore[attr-defined]
+
+
+def elu_dropout(x: Any, alpha: float, rate: float, *, rng: np.random.Generator | int | None = None) -> Any:
+    """``dropout(elu(x, alpha), rate, rng=rng)`` in one pass over the values.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Floating, any shape.
+    alpha : float
+        Of :func:`elu`, at least 0.
+    rate : float
+        Of :func:`dropout`, in [0, 1).
+    rng : None, int or numpy.random.Generator
+        Source of the key; the key is the one that :func:`dropout` draws.
+
+    Notes
+    -----
+    The same bits as the two functions. Only the result and the key are kept; the derivative by elu comes from the
+    result over its scale, so that where 1 / (1 - rate) is no power of two the last bit of a gradient may differ.
+
+    Examples
+    --------
+    >>> import gnnkit as gk
+    >>> from gnnkit.autodiff import elu_dropout
+    >>> x = gk.tensor([-1.0, 2.0, 3.0])
+    >>> bool((elu_dropout(x, 1.0, 0.5, rng=0) == gk.dropout(gk.elu(x), 0.5, rng=0)).all())
+    True
+    """
+    if not 0 < rate < 1 or not alpha >= 0 or hasattr(x, "__gnnkit_function__") or as_array(x).dtype.kind != "f":
+        return dropout(elu(x, alpha), rate, rng=rng)  # nothing to fuse, or something to refuse
+    return keyed_elu_dropout(x, float(alpha), _new_key(rng), float(rate))
+
+
+@primitive
+def keyed_elu_dropout(x: Any, alpha: float, key: int, rate: float) -> Any:
+    return K.elu_dropout(x, alpha, key, rate)
+
+
+def _elu_dropout_rule(g: Any, y: Any, x: Any, alpha: float, key: int, rate: float) -> Any:
+    if not (is_tensor(g) or is_tensor(y)):
+        return K.elu_dropout_adjoint(g, y, alpha, key, rate)
+    kept = keyed_dropout(g, key, rate)  # to be differentiated again
+    scale = y.dtype.type(1 / (1 - rate))
+    return np.where(as_array(y) > 0, kept, kept * (y / scale + alpha))
+
+
+defvjp(keyed_elu_dropout, _elu_dropout_rule, keep="y")
+keyed_elu_dropout.op.name = "elu_dropout"  # type: ignore[attr-defined]
 
 
 def cross_entropy_rows(logits: Any, labels: Any) -> Any:

@@ -28,6 +28,8 @@ from gnnkit.kernels.elementwise import cross_entropy_adjoint as cross_entropy_ad
 from gnnkit.kernels.elementwise import dropout as dropout
 from gnnkit.kernels.elementwise import elu as elu
 from gnnkit.kernels.elementwise import elu_adjoint as elu_adjoint
+from gnnkit.kernels.elementwise import elu_dropout as elu_dropout
+from gnnkit.kernels.elementwise import elu_dropout_adjoint as elu_dropout_adjoint
 from gnnkit.kernels.elementwise import relu_adjoint as relu_adjoint
 from gnnkit.kernels.elementwise import softmax_cross_entropy as softmax_cross_entropy
 from gnnkit.kernels.elementwise import tanh_adjoint as tanh_adjoint

@@ -1,4 +1,4 @@
-"""Doors of the fused element-wise kernels: dropout, Adam, softmax cross-entropy. Imports only floor 0.
+"""Doors of the fused element-wise kernels: dropout, ELU, Adam, softmax cross-entropy. Imports only floor 0.
 
 Each pass over a large array costs its bytes; these kernels do in one pass what numpy would do in four to ten.
 """
@@ -263,6 +263,76 @@ def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     out = empty(y.shape, y.dtype)
     args = (float(alpha), *(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
     parallel_rows(backend.loops("elementwise").elu_adjoint, y.size, args, width=2)
+    return out
+
+
+def elu_dropout(x: ArrayLike, alpha: float, key: int, rate: float) -> NDArray[Any]:
+    """``dropout(elu(x, alpha), key, rate)`` in one pass, with the same bits.
+
+    Parameters
+    ----------
+    x : float [...]
+    alpha : float
+        Of :func:`elu`.
+    key : int
+    rate : float
+        Of :func:`dropout`.
+
+    Returns
+    -------
+    [...] of the dtype of ``x``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.elu_dropout(np.array([-1.0, -1.0, 1.0, 1.0]), 1.0, 7, 0.5).round(4)
+    array([ 0.    , -1.2642,  0.    ,  2.    ])
+    """
+    x = np.asarray(x)
+    if x.dtype not in FAST_FLOATS or rate >= 1 or backend.current_backend() == "numpy":
+        return twins.elu_dropout(x, alpha, key, rate)
+    out = empty(x.shape, x.dtype)
+    args = (*twins.dropout_constants(key, rate, x.dtype), float(alpha), read_only(x).reshape(1, -1))
+    parallel_rows(backend.loops("elementwise").elu_dropout, (x.size + 1) // 2, (*args, out.reshape(1, -1)), width=4)
+    return out
+
+
+def elu_dropout_adjoint(g: ArrayLike, y: ArrayLike, alpha: float, key: int, rate: float) -> NDArray[Any]:
+    """Adjoint of :func:`elu_dropout` from its result.
+
+    Parameters
+    ----------
+    g, y : float [...]
+        Adjoint of the result, and the result.
+    alpha, key, rate
+        What the result was computed with.
+
+    Returns
+    -------
+    [...] of the dtype of ``g``
+
+    Notes
+    -----
+    It is ``elu_adjoint(dropout(g, key, rate), y / scale, alpha)``: the result of :func:`elu` need not be kept. Where
+    ``scale``, ``1 / (1 - rate)``, is a power of two these are the bits of the two adjoints one after the other;
+    elsewhere dividing by it rounds once more. Where dropped, it is 0, even if the result of :func:`elu` was NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gnnkit import kernels as K
+    >>> K.elu_dropout_adjoint(np.ones(4), np.array([0.0, -1.5, 0.0, 2.0]), 1.0, 7, 0.5)
+    array([0. , 0.5, 0. , 2. ])
+    """
+    g, y = np.asarray(g), np.asarray(y)
+    usual = g.dtype == y.dtype and y.dtype in FAST_FLOATS and g.shape == y.shape and rate < 1
+    if not usual or backend.current_backend() == "numpy":
+        return twins.elu_dropout_adjoint(g, y, alpha, key, rate)
+    out = empty(y.shape, y.dtype)
+    arrays = (*(read_only(a).reshape(1, -1) for a in (g, y)), out.reshape(1, -1))
+    args = (*twins.dropout_constants(key, rate, y.dtype), float(alpha), *arrays)
+    parallel_rows(backend.loops("elementwise").elu_dropout_adjoint, (y.size + 1) // 2, args, width=4)
     return out
 
 

@@ -198,11 +198,12 @@ def power_of_two(exponent, like):
     return ((exponent + table.bias) << table.digits).floats(like)
 
 
-def _reduced(x, lowest, highest):
+def _reduced(x, lowest, highest=None):
     """Integers k and floats r, c with x = k ln 2 + r + c, |r| <= ln 2 / 2, after x was cut to lowest..highest."""
     table = x.table
     x = x.compare("<", lowest).select(lowest, x)  # NaN stays
-    x = x.compare(">", highest).select(highest, x)
+    if highest is not None:
+        x = x.compare(">", highest).select(highest, x)
     shifted = x * (1 / math.log(2)) + table.magic
     k = shifted - table.magic
     high = x - k * table.ln2_high
@@ -226,6 +227,16 @@ def expm1(x):
     e = ((r * r) * polynomial(r, table.exp) + c) + r
     half = power_of_two(k - 1, x)  # 2^k itself may be too large
     return x.compare("==", 0.0).select(x, (e * half + (half - 0.5)) * 2.0)  # keeps -0.0
+
+
+def elu(x, alpha):
+    """x where it is positive, else alpha expm1(x), which is simpler there: 2^k is at most 1."""
+    table = x.table
+    k, r, c = _reduced(x, table.expm1_lowest)
+    power = power_of_two(k, x)
+    e = ((r * r) * polynomial(r, table.exp) + c) + r
+    below = (e * power + (power - 1.0)).intrinsic("copysign", x)  # keeps -0.0
+    return x.compare(">", 0.0).select(x, below * alpha)
 
 
 def sigmoid(x):

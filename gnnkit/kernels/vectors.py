@@ -24,6 +24,7 @@ from gnnkit.kernels.vector_many import several as several
 from gnnkit.kernels.vector_many import splat_several as splat_several
 from gnnkit.kernels.vector_many import stream_several as stream_several
 from gnnkit.kernels.vector_math import Lanes
+from gnnkit.kernels.vector_random import kept as kept
 from gnnkit.kernels.vector_rows import VECTOR_BITS as VECTOR_BITS
 from gnnkit.kernels.vector_rows import Mask, Vec, _as_vector, _named, _refuse, _vec_of
 from gnnkit.kernels.vector_rows import accumulate as accumulate
@@ -93,6 +94,7 @@ def _of_llvm(name):
 
 exp = _function("exp", vector_math.exp)
 expm1 = _function("expm1", vector_math.expm1)
+elu = _function("elu", vector_math.elu, 2)
 log = _function("log", vector_math.log)
 log1p = _function("log1p", vector_math.log1p)
 tanh = _function("tanh", vector_math.tanh)

@@ -71,6 +71,11 @@ class ELU(_Activation):
     def function(self, x: Tensor) -> Tensor:
         return autodiff.elu(x, self.alpha)
 
+    def then_dropout(self, value: Any, dropout: Any) -> Any:
+        if isinstance(value, Graph):
+            return value.replace(x=self.then_dropout(value.x, dropout))
+        return autodiff.elu_dropout(require_dense(value, self), self.alpha, dropout.rate, rng=dropout.generator)
+
 
 class GELU(_Activation):
     """x times the standard normal distribution function at x.

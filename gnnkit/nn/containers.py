@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, overload
 
@@ -10,6 +11,7 @@ import numpy as np
 from gnnkit.errors import InvalidArgumentError, ShapeError
 from gnnkit.graph import Graph
 from gnnkit.nn.declared import POINTWISE, UNKNOWN, Symmetry, composed, declared_by, together
+from gnnkit.nn.dropout import joins
 from gnnkit.nn.inputs import as_features, layer_name, require_dense
 from gnnkit.nn.module import Module
 
@@ -71,7 +73,7 @@ class Sequential(_Numbered):
     Notes
     -----
     Without layers it returns what it is given. The same module may appear twice: its weights are then shared, also
-    after saving and loading.
+    after saving and loading. While training, an ELU and the Dropout behind it are one pass over the values.
 
     Examples
     --------
@@ -94,8 +96,13 @@ class Sequential(_Numbered):
             self.append(layer)
 
     def forward(self, value: Any) -> Any:
-        for layer in self:
-            value = layer(value)
+        layers = deque[Any](self)
+        while layers:
+            layer = layers.popleft()
+            if layers and joins(layer, layers[0]):
+                value = layer.then_dropout(value, layers.popleft())
+            else:
+                value = layer(value)
         return value
 
     @property

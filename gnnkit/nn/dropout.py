@@ -9,6 +9,7 @@ from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
 from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.inputs import FeatureModule, input_features
+from gnnkit.nn.module import Module, _observers
 
 
 class Dropout(FeatureModule):
@@ -56,6 +57,21 @@ class Dropout(FeatureModule):
 
     def extra_repr(self) -> str:
         return f"{self.rate:g}"
+
+
+def joins(layer: Module, following: Module) -> bool:
+    """Whether ``following`` is a Dropout at work that ``layer`` can apply in its own pass, by ``then_dropout``.
+
+    Its class itself must define that, as what inherits it may compute something else; and nobody may be watching.
+    """
+    return (
+        "then_dropout" in vars(type(layer))
+        and type(following) is Dropout
+        and following.training
+        and following.rate > 0
+        and not _observers
+        and not any("forward" in vars(module) for module in (layer, following))  # replaced for this one module
+    )
 
 
 def check_rate(rate: float, name: str = "rate") -> float:

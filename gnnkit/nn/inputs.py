@@ -35,7 +35,8 @@ class FeatureModule(Module):
     Calling one with a :class:`~gnnkit.Graph` returns the graph with ``x`` replaced; calling it with an array or a
     tensor ``[num_nodes, channels]`` returns a tensor. A subclass defines ``features(x, graph)``, where ``graph`` is
     None for a bare array. Every other field of the graph passes untouched. One that looks at each node by itself
-    declares ``symmetry = gk.nn.POINTWISE``.
+    declares ``symmetry = gk.nn.POINTWISE``. A class may also define ``then_dropout(value, dropout)``: what it and the
+    Dropout behind it do, in one pass; a Sequential calls it in place of the two while training.
     """
 
     symmetry = NODEWISE

@@ -165,6 +165,12 @@ for f in (functions.softmax, functions.log_softmax, functions.logsumexp):
 case(functions.logsumexp, lambda x: gk.logsumexp(x, keepdims=True), normal(3, 4))
 
 case(fused.keyed_dropout, lambda x: gk.dropout(x, 0.4, rng=3) ** 2, normal(4, 3))
+for alpha, rate in ((1.0, 0.5), (0.5, 0.4), (0.0, 0.2)):
+    case(
+        fused.keyed_elu_dropout,
+        lambda x, alpha=alpha, rate=rate: gk.autodiff.elu_dropout(x, alpha, rate, rng=3) ** 2,
+        apart(12),
+    )
 case(fused.row_losses, lambda x: gk.cross_entropy_rows(x, LABELS), normal(4, 3))
 case(
     columns.standardise_columns,

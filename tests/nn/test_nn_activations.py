@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -103,3 +104,104 @@ def test_dropout_of_sparse_features_drops_stored_values():
 def test_dropout_rate(rate):
     with pytest.raises(InvalidArgumentError, match=r"must lie in \[0, 1\)"):
         nn.Dropout(rate)
+
+
+# --- an activation and the Dropout behind it in one pass
+
+
+def operations(result):
+    return [node.operation for node in gk.autodiff.tape(result).nodes if node.operation != "input"]
+
+
+def passes(model, x):
+    """The result of a net, the gradient of its input, and the names of the operations."""
+    x = gk.tensor(x, requires_grad=True)
+    y = model(x)
+    (y * y).sum().backward()
+    return y.numpy(), x.grad.numpy(), operations(y)
+
+
+def one_by_one(model):
+    """The same layers, where Sequential sees one at a time."""
+    return nn.Sequential(*(nn.Sequential(layer) for layer in model))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+def test_elu_and_dropout_in_one_pass_are_the_two_layers(dtype, alpha, rng):
+    layers = [nn.Dropout(0.3), nn.ELU(alpha), nn.Dropout(0.5), nn.ELU(), nn.Dropout(0.75), nn.Dropout(0.5)]
+    joint, apart = nn.Sequential(*layers), one_by_one(copy.deepcopy(layers))
+    joint.seed(3)
+    apart.seed(3)
+    x = rng.normal(size=(40, 9)).astype(dtype)
+    for _ in range(2):  # each call draws new keys, the same in both
+        (y, gradient, ops), (by_hand, by_hand_gradient, by_hand_ops) = passes(joint, x), passes(apart, x)
+        assert y.dtype == dtype and y.tobytes() == by_hand.tobytes()
+        assert gradient.tobytes() == by_hand_gradient.tobytes()
+        assert ops == ["dropout", "elu_dropout", "elu_dropout", "dropout"]
+        assert by_hand_ops == ["dropout", "elu", "dropout", "elu", "dropout", "dropout"]
+    assert list(joint.rng_state().values()) == list(apart.rng_state().values())
+
+
+def test_elu_and_dropout_in_one_pass_keep_the_graph_and_its_derivatives(rng):
+    model = nn.Sequential(nn.ELU(), nn.Dropout(0.4))
+    g = gk.path(3).replace(x=rng.normal(size=(3, 2)), nodes={"y": np.arange(3)})
+    out = model.seed(0)(g)
+    assert np.array_equal(out.x.numpy(), model.seed(0)(g.x).numpy())
+    assert out.topology is g.topology and np.array_equal(out.nodes["y"], [0, 1, 2])
+    for order in (1, 2):
+        assert_gradients(lambda x: model.seed(0)(x), rng.normal(size=(4, 3)), order=order)
+    with pytest.raises(DTypeError, match="ELU"):
+        model(np.ones((2, 2), dtype=int))
+    with pytest.raises(InvalidFeatureError, match=r"ELU.* needs dense features"):
+        model(sp.eye_array(3, format="csr"))
+    assert model(np.zeros((0, 2), np.float32)).shape == (0, 2)
+
+
+class Doubled(nn.ELU):
+    def function(self, x):
+        return 2 * super().function(x)
+
+
+class Loud(nn.Dropout):
+    def features(self, x, graph):
+        return super().features(x, graph) + 1
+
+
+def replaced(module):
+    forward = module.forward
+    module.forward = lambda value: forward(value) * 3
+    return module
+
+
+KEPT_APART = {
+    "evaluation": lambda: nn.Sequential(nn.ELU(), nn.Dropout(0.5)).eval(),
+    "dropout at evaluation": lambda: nn.Sequential(nn.ELU(), nn.Dropout(0.5).eval()),
+    "rate 0": lambda: nn.Sequential(nn.ELU(), nn.Dropout(0.0)),
+    "another activation": lambda: nn.Sequential(nn.Tanh(), nn.Dropout(0.5)),
+    "another order": lambda: nn.Sequential(nn.Dropout(0.5), nn.ELU()),
+    "own activation": lambda: nn.Sequential(Doubled(), nn.Dropout(0.5)),
+    "own dropout": lambda: nn.Sequential(nn.ELU(), Loud(0.5)),
+    "replaced activation": lambda: nn.Sequential(replaced(nn.ELU()), nn.Dropout(0.5)),
+    "replaced dropout": lambda: nn.Sequential(nn.ELU(), replaced(nn.Dropout(0.5))),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_APART)
+def test_what_may_not_be_joined_runs_one_layer_after_the_other(name, rng):
+    model, x = KEPT_APART[name](), rng.normal(size=(20, 5))
+    y, gradient, ops = passes(model.seed(2), x)
+    by_hand, by_hand_gradient, by_hand_ops = passes(one_by_one(model).seed(2), x)
+    assert np.array_equal(y, by_hand) and np.array_equal(gradient, by_hand_gradient)
+    assert ops == by_hand_ops and "elu_dropout" not in ops
+
+
+def test_who_watches_sees_both_layers(monkeypatch):
+    model, seen = nn.MLP([3, 4, 2], activation="elu", dropout=0.5, rng=0).seed(0), []
+    x = np.ones((5, 3), np.float32)
+    expected = model(x).numpy()
+    watcher = (lambda module, inputs: None, lambda module, inputs, output: seen.append(type(module)))
+    monkeypatch.setattr("gnnkit.nn.module._observers", [watcher])
+    monkeypatch.setattr("gnnkit.nn.dropout._observers", [watcher])
+    assert np.array_equal(model.seed(0)(x).numpy(), expected)
+    assert seen == [nn.Linear, nn.ELU, nn.Dropout, nn.Linear, nn.MLP]

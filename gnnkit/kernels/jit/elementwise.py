@@ -9,35 +9,23 @@ import numpy as np
 from gnnkit.kernels import vectors as v
 from gnnkit.kernels.arrays import PAST_BYTES
 from gnnkit.kernels.backend import jit
+from gnnkit.kernels.simd import prefetch_line
 
-GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-HASH_BLOCK = 512
+# Bytes ahead of which a loop that computes much asks for its input: its own loads are too far apart to keep the
+# memory busy, and the processor's guesses end at every page.
+AHEAD = 4096
 
 
 @jit
 def dropout(start, stop, state, threshold, scale, x, out):
     """Pairs start..stop of one row: x[p] * scale where its half of output p // 2 of splitmix64 reaches threshold."""
-    hashes = np.empty(HASH_BLOCK, np.uint64)
-    halves = hashes.view(np.uint32)
-    kept = np.empty((1, 2 * HASH_BLOCK), x.dtype)
     lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
-    # in blocks: 64-bit hashes, then 32-bit comparisons; both loops become vector code, one loop over both does not
-    for first in range(start, stop, HASH_BLOCK):
-        count = min(HASH_BLOCK, stop - first)
-        block_state = state + np.uint64(first + 1) * GOLDEN_GAMMA
-        for q in range(count):
-            z = block_state + np.uint64(q) * GOLDEN_GAMMA
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            hashes[q] = z ^ (z >> np.uint64(31))
-        begin = 2 * first
-        numbers = min(2 * count, x.shape[1] - begin)
-        for p in range(numbers):
-            kept[0, p] = halves[p] >= threshold
-        for c in range(0, numbers, lanes):
-            n = min(lanes, numbers - c)
-            value = v.where(v.load(kept, 0, c, n) > 0.0, v.load(x, 0, begin + c, n) * scale, v.zeros(out))
-            v.stream(out, 0, begin + c, n, value, past)
+    end = min(2 * stop, x.shape[1])
+    for c in range(2 * start, end, lanes):
+        n = min(lanes, end - c)
+        prefetch_line(x, 0, c + AHEAD // x.itemsize)
+        value = v.where(v.kept(x, state, c, threshold), v.load(x, 0, c, n) * scale, v.zeros(out))
+        v.stream(out, 0, c, n, value, past)
     v.settle()
 
 
@@ -116,8 +104,8 @@ def elu(start, stop, alpha, x, out):
     lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
-        value = v.load(x, 0, c, n)
-        v.stream(out, 0, c, n, v.where(value > 0.0, value, alpha * v.expm1(value)), past)
+        prefetch_line(x, 0, c + AHEAD // x.itemsize)
+        v.stream(out, 0, c, n, v.elu(v.load(x, 0, c, n), alpha), past)
     v.settle()
 
 
@@ -127,9 +115,56 @@ def elu_adjoint(start, stop, alpha, g, y, out):
     lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
     for c in range(start, stop, lanes):
         n = min(lanes, stop - c)
-        adjoint, result = v.load(g, 0, c, n), v.load(y, 0, c, n)
-        v.stream(out, 0, c, n, v.where(result > 0.0, adjoint, adjoint * (result + alpha)), past)
+        v.stream(out, 0, c, n, _elu_adjoint(v.load(g, 0, c, n), v.load(y, 0, c, n), alpha), past)
     v.settle()
+
+
+@jit
+def _elu_adjoint(g, y, alpha):
+    return v.where(y > 0.0, g, g * (y + alpha))
+
+
+@jit
+def elu_dropout(start, stop, state, threshold, scale, alpha, x, out):
+    """Pairs start..stop of one row: what ``dropout`` makes of what ``elu`` makes of x."""
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
+    begin, end = 2 * start, min(2 * stop, x.shape[1])
+    whole = end - (end - begin) % lanes  # a loop that knows its vectors to be whole has no branches to wait for
+    for c in range(begin, whole, lanes):
+        _elu_dropout(c, lanes, state, threshold, scale, alpha, x, out, past)
+    if whole < end:
+        _elu_dropout(whole, end - whole, state, threshold, scale, alpha, x, out, past)
+    v.settle()
+
+
+@jit
+def _elu_dropout(c, n, state, threshold, scale, alpha, x, out, past):
+    prefetch_line(x, 0, c + AHEAD // x.itemsize)
+    value = v.elu(v.load(x, 0, c, n), alpha) * scale
+    dropped = v.where(v.kept(x, state, c, threshold), value, v.zeros(out))
+    v.stream(out, 0, c, n, dropped, past)
+
+
+@jit
+def elu_dropout_adjoint(start, stop, state, threshold, scale, alpha, g, y, out):
+    """Pairs start..stop of one row: what ``elu_adjoint`` makes of ``dropout`` of g, where y is scaled back."""
+    lanes, past = v.lanes(out), out.size * out.itemsize >= PAST_BYTES
+    begin, end = 2 * start, min(2 * stop, y.shape[1])
+    whole = end - (end - begin) % lanes
+    for c in range(begin, whole, lanes):
+        _elu_dropout_adjoint(c, lanes, state, threshold, scale, alpha, g, y, out, past)
+    if whole < end:
+        _elu_dropout_adjoint(whole, end - whole, state, threshold, scale, alpha, g, y, out, past)
+    v.settle()
+
+
+@jit
+def _elu_dropout_adjoint(c, n, state, threshold, scale, alpha, g, y, out, past):
+    prefetch_line(g, 0, c + AHEAD // g.itemsize)
+    prefetch_line(y, 0, c + AHEAD // y.itemsize)
+    value = _elu_adjoint(v.load(g, 0, c, n) * scale, v.load(y, 0, c, n) / scale, alpha)
+    dropped = v.where(v.kept(y, state, c, threshold), value, v.zeros(out))
+    v.stream(out, 0, c, n, dropped, past)
 
 
 @jit

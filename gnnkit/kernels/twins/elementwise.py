@@ -90,6 +90,18 @@ def elu_adjoint(g: ArrayLike, y: ArrayLike, alpha: float = 1.0) -> NDArray[Any]:
     return np.where(y > 0, g, g * (y + alpha)).astype(g.dtype, copy=False)
 
 
+def elu_dropout(x: ArrayLike, alpha: float, key: int, rate: float) -> NDArray[Any]:
+    return dropout(elu(x, alpha), key, rate)
+
+
+def elu_dropout_adjoint(g: ArrayLike, y: ArrayLike, alpha: float, key: int, rate: float) -> NDArray[Any]:
+    g, y = np.asarray(g), np.asarray(y)
+    if rate >= 1:
+        return np.zeros(g.shape, g.dtype)
+    _, _, scale = dropout_constants(key, rate, y.dtype)
+    return elu_adjoint(dropout(g, key, rate), y / scale, alpha)
+
+
 def cross_entropy_adjoint(g: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> NDArray[Any]:
     g, labels, probabilities = np.asarray(g), np.asarray(labels), np.asarray(probabilities)
     hits = np.zeros_like(probabilities)
