@@ -148,7 +148,7 @@ def stream_several(typingctx, out, row, column, step, value, past_caches):
 def put_totals(typingctx, out, row, column, value):
     """``out[row, column + k]`` = the sum of the k-th vector of ``value``, with the bits that :func:`total` gives it.
 
-    Vectors are folded in halves two by two, so that what is left of both fills a vector: a fifth of the instructions.
+    Vectors are folded in halves two by two, so that what is left of both fills a vector: fewer instructions.
     """
     vec, count = _vectors_of(out, value)
     _matrix(out, written=True)
