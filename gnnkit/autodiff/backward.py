@@ -82,6 +82,8 @@ def reverse(
         for i, parent, shape, dtype in node.parents:
             if wanted is not None and parent not in wanted:
                 continue
+            if op.adds is not None and parent in owned and op.adds(adjoints[parent], g, *args):
+                continue
             if op.each is not None:
                 new = op.each(i, g, y, *args, **kwargs)
             else:
@@ -98,6 +100,8 @@ def reverse(
                     new = np.array(new)
                 adjoints[parent] = new
                 heappush(heap, (-parent.order, parent))
+                if op.adds is not None and type(new) is np.ndarray:
+                    owned.add(parent)
             elif create_graph:
                 adjoints[parent] = previous + new
             elif parent in owned:

@@ -130,6 +130,15 @@ defvjp(keyed_elu_dropout, _elu_dropout_rule, keep="y")
 keyed_elu_dropout.op.name = "elu_dropout"  # type: ignore[attr-defined]
 
 
+@primitive
+def contiguous(x: Any) -> Any:
+    """``x`` in C order, for kernels that read whole rows: a copy on several threads where it is not."""
+    return K.contiguous(x)
+
+
+defvjp(contiguous, lambda g, y, x: g, keep="")
+
+
 def cross_entropy_rows(logits: Any, labels: Any) -> Any:
     """Return the negative log-probability of each row's label under the softmax of the row.
 

@@ -88,7 +88,7 @@ class Stub:
 class Op:
     """A differentiable operation: a function of arrays and one derivative rule per argument."""
 
-    __slots__ = ("broadcasts", "drops", "each", "elementwise", "forward", "keep_output", "name", "rules")
+    __slots__ = ("adds", "broadcasts", "drops", "each", "elementwise", "forward", "keep_output", "name", "rules")
 
     def __init__(self, name: str, forward: Callable[..., Any], *, ufunc: np.ufunc | None = None) -> None:
         self.name = name
@@ -97,6 +97,9 @@ class Op:
         self.elementwise = ufunc is not None and ufunc.signature is None  # matmul is a ufunc, but not elementwise
         self.rules: tuple[Rule | None, ...] = ()
         self.each: Rule | None = None
+        # adds(total, g, *args): add the adjoint of argument 0 into an array, or refuse (False). An operation that has
+        # it has a rule that returns a new array, into which more may be added.
+        self.adds: Callable[..., bool] | None = None
         self.drops: tuple[int, ...] | None = ()  # arguments whose values no rule reads; None: all
         self.keep_output = True
 

@@ -14,6 +14,11 @@ from gnnkit.kernels.backend import use_backend as use_backend
 from gnnkit.kernels.blocks import add_in_place as add_in_place
 from gnnkit.kernels.blocks import blockwise as blockwise
 from gnnkit.kernels.blocks import column_sums as column_sums
+from gnnkit.kernels.column_parts import add_columns as add_columns
+from gnnkit.kernels.column_parts import contiguous as contiguous
+from gnnkit.kernels.column_parts import copy_columns as copy_columns
+from gnnkit.kernels.column_parts import join_columns as join_columns
+from gnnkit.kernels.column_parts import pad_columns as pad_columns
 from gnnkit.kernels.columns import column_moments as column_moments
 from gnnkit.kernels.columns import column_products as column_products
 from gnnkit.kernels.columns import column_scale as column_scale
@@ -23,7 +28,6 @@ from gnnkit.kernels.csr import expand_indptr as expand_indptr
 from gnnkit.kernels.csr import stable_order as stable_order
 from gnnkit.kernels.csr import transpose_csr as transpose_csr
 from gnnkit.kernels.elementwise import adam_update as adam_update
-from gnnkit.kernels.elementwise import copy_columns as copy_columns
 from gnnkit.kernels.elementwise import cross_entropy_adjoint as cross_entropy_adjoint
 from gnnkit.kernels.elementwise import dropout as dropout
 from gnnkit.kernels.elementwise import elu as elu

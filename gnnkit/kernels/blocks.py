@@ -6,21 +6,25 @@ it passes once. numpy releases the GIL, so plain Python threads help. Imports on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gnnkit.kernels import backend, prerounded
+from gnnkit.kernels.arrays import FAST_FLOATS, read_only
 from gnnkit.kernels.exactness import sums_are_exact
-from gnnkit.kernels.parallel import run_chunks
+from gnnkit.kernels.parallel import parallel_rows, run_chunks
 
 # Arrays from this size on are cut; one block with the temporaries of a composite fits a second-level cache.
 BLOCKWISE = 1 << 18
 BLOCK = 1 << 15
 # Values along which numpy adds one row to many without losing time between them.
 WIDE = 512
-SHORT = 1 << 12  # numbers that are added up before it is worked out how to add them faster
+LINE = 128  # numbers of a line of narrow rows that are summed together, or a multiple: whole vectors of every width
+LEAST_ROWS = 64  # of a block that is summed: its sums are then few beside what they are sums of
+SHORT = 1 << 15  # numbers that numpy has summed before a kernel is loaded
 
 
 def blockwise(function: Callable[..., Any], *arrays: Any) -> Any:
@@ -105,9 +109,10 @@ def add_in_place(rows: np.ndarray, other: np.ndarray) -> None:
 
 
 def column_sums(rows: np.ndarray) -> np.ndarray:
-    """Sum of each column of ``rows`` [num_rows, columns]: sums of blocks of rows, added in order.
+    """Sum of each column of ``rows`` [num_rows, columns], in their dtype: sums of blocks of rows, added up.
 
-    The blocks depend on the shape alone, so the bits do not depend on the number of threads.
+    The blocks depend on the shape alone, so the bits do not depend on the number of threads. The sums of blocks of
+    float32 rows are added in float64.
 
     Examples
     --------
@@ -120,14 +125,22 @@ def column_sums(rows: np.ndarray) -> np.ndarray:
         return prerounded.axis_sum(rows, 0)
     if backend.current_backend() == "numpy" or rows.size < SHORT:
         return np.add.reduce(rows, axis=0)
-    width = rows.shape[1]
-    times = WIDE // width
-    if times > 1 and rows.ndim == 2 and rows.flags.c_contiguous:
-        # numpy adds one row at a time: narrow rows are added several at once, and then to each other
-        together = len(rows) // times * times
-        wide = _sums_of_blocks(rows[:together].reshape(-1, times * width)).reshape(times, width)
-        return np.add.reduce(wide, axis=0) + np.add.reduce(rows[together:], axis=0)
+    if rows.dtype in FAST_FLOATS and rows.ndim == 2 and rows.flags.c_contiguous:
+        return _sums_of_lines(rows)
     return _sums_of_blocks(rows)
+
+
+def _sums_of_lines(rows: np.ndarray) -> np.ndarray:
+    """Narrow rows are added several at once, as lines of so many numbers that vectors are full, then to each other."""
+    width = rows.shape[1]
+    times = min(LINE // math.gcd(LINE, width) if width < LINE else 1, len(rows))
+    together = len(rows) // times * times
+    lines = read_only(rows[:together]).reshape(-1, times * width)
+    step = max(_rows_of_block(lines), LEAST_ROWS)
+    parts = np.empty((-(-len(lines) // step), lines.shape[1]), rows.dtype)
+    parallel_rows(backend.loops("columns").block_sums, len(parts), (step, lines, parts), width=step * lines.shape[1])
+    total = np.add.reduce(parts, axis=0, dtype=np.float64).reshape(times, width)
+    return np.add.reduce(np.concatenate([total, rows[together:]]), axis=0).astype(rows.dtype)
 
 
 def _sums_of_blocks(rows: np.ndarray) -> np.ndarray:

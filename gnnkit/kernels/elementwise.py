@@ -120,32 +120,6 @@ def adam_update(
     parallel_rows(backend.loops("elementwise").adam_update, param.size, (read_only(constants), *flat), width=4)
 
 
-def copy_columns(source: NDArray[Any], begin: int, width: int, out: NDArray[Any], place: int) -> None:
-    """Write columns ``begin .. begin + width`` of ``source`` into columns ``place ..`` of ``out``, on several threads.
-
-    Parameters
-    ----------
-    source, out : float [num_rows, ...columns]
-        C-contiguous matrices of one dtype.
-    begin, width, place : int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gnnkit import kernels as K
-    >>> out = np.zeros((1, 3))
-    >>> K.copy_columns(np.array([[1.0, 2.0, 3.0, 4.0]]), 2, 2, out, 1)
-    >>> out
-    array([[0., 3., 4.]])
-    """
-    if out.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
-        out[:, place : place + width] = source[:, begin : begin + width]
-        return
-    args = (read_only(source), begin, width, out, place)
-    # a row takes as long as some eight numbers, however narrow it is
-    parallel_rows(backend.loops("elementwise").copy_columns, len(out), args, width=width + 8)
-
-
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cross-entropy of every row between its softmax and its label, and the softmax itself.
 

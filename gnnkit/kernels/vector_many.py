@@ -142,3 +142,39 @@ def stream_several(typingctx, out, row, column, step, value, past_caches):
         return context.get_dummy_value()
 
     return types.void(out, types.int64, types.int64, types.int64, value, types.boolean), codegen
+
+
+@intrinsic
+def put_totals(typingctx, out, row, column, value):
+    """``out[row, column + k]`` = the sum of the k-th vector of ``value``, with the bits that :func:`total` gives it.
+
+    Vectors are folded in halves two by two, so that what is left of both fills a vector: fewer instructions.
+    """
+    vec, count = _vectors_of(out, value)
+    _matrix(out, written=True)
+
+    def codegen(context, builder, sig, values):
+        lanes_ = vec.lanes
+        parts = [_picked(builder, values[3], range(k * lanes_, (k + 1) * lanes_)) for k in range(count)]
+        width = lanes_  # so many numbers, side by side, are left of every vector
+        while width > 1:
+            half = width // 2
+            if len(parts) > 1:
+                parts = [_joined(builder, [a, b]) for a, b in zip(parts[::2], parts[1::2])]
+            starts = range(0, parts[0].type.count, width)
+            low, high = (
+                [_picked(builder, part, [s + first + i for s in starts for i in range(half)]) for part in parts]
+                for first in (0, half)
+            )
+            parts = [builder.fadd(a, b) for a, b in zip(low, high)]
+            width = half
+        pointer = _address(context, builder, sig, values)
+        simd._store_vector(builder, _joined(builder, parts), pointer, simd._int(0), vec.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.int64, value), codegen
+
+
+def _picked(builder, vector, lanes_):
+    """These lanes of a vector."""
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(INT32, len(lanes_)), list(lanes_)))

@@ -20,6 +20,7 @@ from numba.extending import intrinsic, lower_builtin
 from gnnkit.kernels import vector_math
 from gnnkit.kernels.vector_many import gather as gather
 from gnnkit.kernels.vector_many import load_several as load_several
+from gnnkit.kernels.vector_many import put_totals as put_totals
 from gnnkit.kernels.vector_many import several as several
 from gnnkit.kernels.vector_many import splat_several as splat_several
 from gnnkit.kernels.vector_many import stream_several as stream_several

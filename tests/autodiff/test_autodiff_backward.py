@@ -360,3 +360,25 @@ def test_einsum_broadcasts_axes_of_length_one(subscripts, left, right) -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=left), rng.normal(size=right)
     gk.assert_gradients(lambda a, b: np.einsum(subscripts, a, b) ** 2, *values, order=2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("leaf", [True, False])
+def test_slices_of_one_array_share_its_adjoint(dtype, leaf, rng, threads) -> None:
+    data, parts = rng.integers(-9, 9, (4_001, 16)).astype(dtype), [np.s_[:, :8], np.s_[:, 8:], np.s_[..., 5:12], 3]
+    adjoints = [rng.integers(-9, 9, data[part].shape).astype(dtype) for part in parts]
+    expected = data * (1 if leaf else 3)  # of the sum of squares
+    for part, adjoint in zip(parts, adjoints):
+        expected[part] += adjoint
+    for count in (1, 2, 4):
+        threads(count)
+        for order in (slice(None), slice(None, None, -1)):
+            x = gk.tensor(data, requires_grad=True)
+            h = x if leaf else x * 1
+            total = (h * h / 2).sum() * (1 if leaf else 3)
+            for part, adjoint in list(zip(parts, adjoints))[order]:
+                total = total + (h[part] * adjoint).sum()
+            total.backward()
+            np.testing.assert_array_equal(x.grad.numpy(), expected)
+            x.grad.data[:] = 0  # nobody else holds it
+    assert x.grad.dtype == dtype

@@ -112,6 +112,15 @@ case(shapes.copy, np.copy, normal(3))
 
 for index in (1, -1, slice(1, None, 2), (slice(None), 1), (..., 0), None, (slice(None), None), ROWS, [0, 0, 1]):
     case(indexing.pick, lambda a, i=index: a[i], normal(3, 4))
+for index in (
+    (slice(None), slice(1, 3)),
+    (..., slice(-2, None)),
+    (slice(None), slice(3, 1)),
+    (slice(1), slice(0, 3, 2)),
+):
+    case(indexing.pick, lambda a, i=index: a[i], normal(3, 4))
+for other in (slice(1, 3), slice(None), 2, ROWS, [True, False, True, True]):
+    case(indexing.pick, lambda a, o=other: a[:, :2].sum() + (a[:, o] ** 2).sum() + (a[1:] * a[:2]).sum(), normal(3, 4))
 for index in ((ROWS, ROWS), (slice(1, 3), [1, 1]), np.array([[0, -1], [2, 2]]), (ROWS[:, None], [0, 0, 3])):
     case(indexing.pick, lambda a, i=index: a[i], normal(3, 4))
 case(indexing.pick, lambda a: a[np.array([True, False, True])], normal(3, 4))
@@ -171,6 +180,7 @@ for alpha, rate in ((1.0, 0.5), (0.5, 0.4), (0.0, 0.2)):
         lambda x, alpha=alpha, rate=rate: gk.autodiff.elu_dropout(x, alpha, rate, rng=3) ** 2,
         apart(12),
     )
+case(fused.contiguous, lambda x: fused.contiguous(x.T) ** 2, normal(4, 3))
 case(fused.row_losses, lambda x: gk.cross_entropy_rows(x, LABELS), normal(4, 3))
 case(
     columns.standardise_columns,

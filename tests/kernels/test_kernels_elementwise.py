@@ -177,19 +177,6 @@ def test_blockwise_ufunc_leaves_subclasses_to_numpy(threads):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("width", [1, 3, 8, 16, 21])
-def test_copy_columns(dtype, width, rng, threads):
-    source = rng.normal(size=(300_000 // width, width + 7)).astype(dtype)
-    expected = np.zeros((len(source), width + 2), dtype)
-    expected[:, 1:-1] = source[:, 5 : 5 + width]
-    for count in (1, 2):
-        threads(count)
-        out = np.zeros_like(expected)
-        K.copy_columns(source, 5, width, out, 1)
-        np.testing.assert_array_equal(out, expected)
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
 def test_large_results_that_go_past_the_caches_equal_their_twins(dtype, rng, threads):
     threads(2)
     x = rng.normal(size=(PAST_BYTES // np.dtype(dtype).itemsize // 1000 + 1, 1003)).astype(dtype)

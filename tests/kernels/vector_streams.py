@@ -67,6 +67,38 @@ def check_heads(dtype):
     del keep_x, keep_out
 
 
+@jit
+def totals(x, out):
+    """The sums of every vector of a row: one by one, and of two, four and eight at once."""
+    lanes = v.lanes(x)
+    count = x.shape[1] // lanes
+    two, four, eight = v.several(x, 2), v.several(x, 4), v.several(x, 8)
+    for k in range(count):
+        v.put(out, 0, k, v.total(v.load(x, 0, k * lanes, lanes), lanes))
+    for k in range(0, count, 2):
+        v.put_totals(out, 1, k, v.load_several(x, 0, k * lanes, lanes, two))
+    for k in range(0, count, 4):
+        v.put_totals(out, 2, k, v.load_several(x, 0, k * lanes, lanes, four))
+    for k in range(0, count, 8):
+        v.put_totals(out, 3, k, v.load_several(x, 0, k * lanes, lanes, eight))
+
+
+def check_totals(dtype):
+    """The same bits for any number at once, whatever is summed, at the end of memory that may be touched."""
+    page, keep = guarded_page()
+    out = page.view(dtype)[-4 * 16 :].reshape(4, 16)
+    lanes = v_lanes(np.zeros((1, 1), dtype))
+    x = np.random.default_rng(0).normal(size=(16, lanes)).astype(dtype)
+    x[3], x[5], x[6, 1], x[7, 0], x[8, lanes // 2] = 0, -0.0, np.nan, np.inf, -np.inf
+    totals(x.reshape(1, -1), out)
+    for row in out[1:]:
+        np.testing.assert_array_equal(row.view(np.uint8), out[0].view(np.uint8))
+    usual = [0, 1, 2, 3, 4, 5, *range(9, 16)]
+    np.testing.assert_allclose(out[0, usual], x[usual].sum(axis=1), atol=1e-5)
+    assert np.isnan(out[0, 6]) and out[0, 7] == np.inf and out[0, 8] == -np.inf
+    del keep
+
+
 def guarded_page():
     """One page of memory between two that may not be touched; also what keeps it alive."""
     size = mmap.PAGESIZE
@@ -97,3 +129,4 @@ def check_streams(dtype):
                 np.testing.assert_array_equal(out, expected)
     del keep_x, keep_out
     check_heads(dtype)
+    check_totals(dtype)

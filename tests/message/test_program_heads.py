@@ -43,7 +43,16 @@ def per_edge(src, dst, edge):
     return agg.sum((src.left * dst.right * edge.keep)[:, None] * src.h)
 
 
+@message_program
+def masked(src, dst, params):
+    """What is summed over the channels is read again, as it is and as truth values, and there are two sums."""
+    part = np.where(src.h > dst.h, src.h * params.channel, dst.h - 1.0)
+    score = part.sum(-1) - (part * dst.h).sum(-1)
+    return agg.sum(np.where(part > 0.5, part, score[:, None]))
+
+
 READS = {
+    masked: {"src": ("h",), "dst": ("h",), "params": ("channel",)},
     attention: {"src": ("h", "left"), "dst": ("right",)},
     dynamic: {"src": ("h",), "dst": ("h", "right"), "params": ("scale", "channel", "head")},
     over_heads: {"src": ("h", "left"), "dst": ("right",)},
@@ -83,6 +92,21 @@ def test_heads_at_once_give_what_one_by_one_gives(program, dtype, topology, monk
     by_head, notes = run(program, topology, dtype)
     run_module.plan_for.cache_clear()
     assert "range(0, d0, 4)" not in notes.source
+    for a, b in zip(together, by_head, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [16, 17, 48])
+@pytest.mark.parametrize("program", [attention, dynamic, masked], ids=lambda p: p.__name__)
+def test_sums_of_several_heads_have_the_bits_of_sums_one_by_one(program, channels, dtype, topology, monkeypatch):
+    together, notes = run(program, topology, dtype, channels)
+    assert "v.put_totals" in notes.source
+    monkeypatch.setattr(loops, "_heads_summed", lambda *a: 0)
+    run_module.plan_for.cache_clear()
+    by_head, notes = run(program, topology, dtype, channels)
+    run_module.plan_for.cache_clear()
+    assert "v.put_totals" not in notes.source
     for a, b in zip(together, by_head, strict=True):
         np.testing.assert_array_equal(a, b)
 

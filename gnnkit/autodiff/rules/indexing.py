@@ -34,6 +34,9 @@ def put_add(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Add ``values`` into zeros of ``shape`` at ``index``: the adjoint of ``a[index]``, in a fixed order."""
     values = np.asarray(values)
     parts = index if isinstance(index, tuple) else (index,)
+    begin = _first_column(index, shape)
+    if begin is not None:
+        return K.pad_columns(values, shape[1], begin)
     if all(_once(part) for part in parts):
         out = np.zeros(shape, values.dtype)
         out[index] = values
@@ -55,6 +58,31 @@ def _once(part: Any) -> bool:
     return part.dtype == bool or part.ndim == 0
 
 
+def _first_column(index: Any, shape: tuple[int, ...]) -> int | None:
+    """Where neighbouring columns of a matrix begin that ``index`` picks in all rows; None for other indices."""
+    if len(shape) != 2 or type(index) is not tuple or len(index) != 2 or type(index[1]) is not slice:
+        return None
+    if index[0] is not Ellipsis and not (type(index[0]) is slice and index[0] == slice(None)):
+        return None
+    begin, end, step = index[1].indices(shape[1])
+    return begin if step == 1 and begin < end else None
+
+
+def _add_picked(total: np.ndarray, g: np.ndarray, a: Any, index: Any) -> bool:
+    """Add the adjoint ``g`` of ``a[index]`` to ``total`` where no value is picked twice: slices of ``a`` share it."""
+    if total.dtype != g.dtype:
+        return False
+    begin = _first_column(index, total.shape)
+    if begin is not None and total.flags.c_contiguous:
+        K.add_columns(g, total, begin)
+        return True
+    if all(_once(part) for part in (index if isinstance(index, tuple) else (index,))):
+        total[index] += g
+        return True
+    return False
+
+
+pick.op.adds = _add_picked  # type: ignore[attr-defined]
 pick.op.name = "getitem"  # type: ignore[attr-defined]
 defvjp(pick, lambda g, y, a, index: put_add(g, index, a.shape), keep="1")
 defvjp(put_add, lambda g, y, values, index, shape: g[index], keep="1")

@@ -8,22 +8,32 @@ from gnnkit.kernels.backend import jit
 
 @jit
 def block_sums(start, stop, block, x, out):
-    """out[b] = sum of the rows of block b; four at a time, so that no addition waits for the one before."""
+    """out[b] = sum of the rows of block b: four rows at a time, read from left to right, added to what is in out[b].
+
+    A column is summed in the same order whatever the width of a vector. The sums of a block stay in the first cache.
+    """
     lanes, width = v.lanes(x), x.shape[1]
+    whole = width // lanes * lanes
     for b in range(start, stop):
         first, last = b * block, min(x.shape[0], (b + 1) * block)
         for c in range(0, width, lanes):
-            n = min(lanes, width - c)
-            s0, s1, s2, s3 = v.zeros(x), v.zeros(x), v.zeros(x), v.zeros(x)
-            whole = first + (last - first) // 4 * 4
-            for i in range(first, whole, 4):
-                s0 = s0 + v.load(x, i, c, n)
-                s1 = s1 + v.load(x, i + 1, c, n)
-                s2 = s2 + v.load(x, i + 2, c, n)
-                s3 = s3 + v.load(x, i + 3, c, n)
-            for i in range(whole, last):
-                s0 = s0 + v.load(x, i, c, n)
-            v.store(out, b, c, n, (s0 + s1) + (s2 + s3))
+            v.store(out, b, c, min(lanes, width - c), v.zeros(x))
+        fours = first + (last - first) // 4 * 4
+        for i in range(first, fours, 4):
+            for c in range(0, whole, lanes):
+                v.store(out, b, c, lanes, v.load(out, b, c, lanes) + _four(x, i, c, lanes))
+            if whole < width:
+                n = width - whole
+                v.store(out, b, whole, n, v.load(out, b, whole, n) + _four(x, i, whole, n))
+        for i in range(fours, last):
+            for c in range(0, width, lanes):
+                n = min(lanes, width - c)
+                v.store(out, b, c, n, v.load(out, b, c, n) + v.load(x, i, c, n))
+
+
+@jit
+def _four(x, i, c, n):
+    return (v.load(x, i, c, n) + v.load(x, i + 1, c, n)) + (v.load(x, i + 2, c, n) + v.load(x, i + 3, c, n))
 
 
 @jit

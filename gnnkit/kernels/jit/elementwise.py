@@ -41,20 +41,6 @@ def adam_update(start, stop, constants, grad, param, m, second):
 
 
 @jit
-def copy_columns(start, stop, source, begin, width, out, place):
-    """``out[i, place:place + width] = source[i, begin:begin + width]`` for rows start..stop."""
-    lanes = v.lanes(out)
-    for i in range(start, stop):
-        if width < lanes // 2:
-            for c in range(width):
-                v.put(out, i, place + c, v.lane(v.splat(source, i, begin + c)))
-            continue
-        for c in range(0, width, lanes):
-            n = min(lanes, width - c)
-            v.store(out, i, place + c, n, v.load(source, i, begin + c, n))
-
-
-@jit
 def softmax_cross_entropy(start, stop, logits, labels, loss, probabilities):
     """Rows start..stop: their softmax, and minus the logarithm of what it gives to the label."""
     lanes, width = v.lanes(logits), logits.shape[1]

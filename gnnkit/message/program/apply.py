@@ -14,6 +14,7 @@ import numpy as np
 
 from gnnkit import kernels as K
 from gnnkit.autodiff import Tensor, as_array, defvjp, is_grad_enabled, is_tensor, primitive
+from gnnkit.autodiff.fused import contiguous
 from gnnkit.message.memory import is_frozen, remember_constant
 from gnnkit.message.program import build as s
 from gnnkit.message.program.derive import adjoints, topological
@@ -67,7 +68,7 @@ class Run:
 
 
 def _contiguous(array: Any) -> np.ndarray:
-    return np.asarray(array, order="C")  # np.ascontiguousarray would give a number an axis
+    return K.contiguous(array)  # np.ascontiguousarray would give a number an axis
 
 
 @lru_cache(maxsize=512)
@@ -176,6 +177,8 @@ def apply(
     known : Symbol -> array, optional
         Values of nodes that another run has computed from the same inputs.
     """
+    # here and not in every run that reads them, forward and backward; the tape has the copies
+    values = [contiguous(v) if is_tensor(v) and not v.data.flags.c_contiguous else v for v in values]
     recording = is_grad_enabled()
     wrt = tuple(i for i, v in enumerate(values) if recording and is_tensor(v) and v.requires_grad)
     run = Run(outputs, inputs, wrt, setting)

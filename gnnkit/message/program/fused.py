@@ -140,10 +140,7 @@ def _matrices(sweep: Sweep, kernel: Kernel, values: Mapping[Symbol, Any], settin
     if kernel.packed:  # a power of two, so that rows take as few cache lines as they can
         columns = 1 << (sum(x.size for x in kernel.packed) - 1).bit_length()
         side_by_side = K.empty((setting.count(sweep.other), columns), setting.dtype)
-        begin = 0
-        for x in kernel.packed:
-            K.copy_columns(_rows(values[x], x, setting.dtype), 0, x.size, side_by_side, begin)
-            begin += x.size
+        K.join_columns([_rows(values[x], x, setting.dtype) for x in kernel.packed], side_by_side)
         leaves.append(_frozen(side_by_side))
     return leaves
 

@@ -17,11 +17,11 @@ MOST_SUMS = 4
 # --- loops over features ----------------------------------------------------------------------------------------------
 
 
-def _open_outer(writer: Writer, space: Space, depth: int) -> int:
-    """Write the loop over the outer of two axes, if there are two; return the depth inside."""
+def _open_outer(writer: Writer, space: Space, depth: int, begin: str = "0") -> int:
+    """Write the loop over the outer of two axes from ``begin``, if there are two; return the depth inside."""
     if len(space) < 2:
         return depth
-    writer.write(depth, f"for a in range(d{space[0]}):")
+    writer.write(depth, f"for a in range({begin}, d{space[0]}):")
     return depth + 1
 
 
@@ -60,7 +60,7 @@ def write_map(writer: Writer, loop: Loop) -> None:
     else:
         for x in sums:
             _start_sum(writer, x, space, depth)
-        depth = _open_outer(writer, space, depth)
+        depth = _open_outer(writer, space, depth, _write_summed_heads(writer, loop, depth))
         for x in sums:
             if len(space) == 2 and writer.layout.spaces[x] == space[:1]:
                 w(depth, f"{_sum_name(x, writer)} = v.zeros(like)")
@@ -77,18 +77,68 @@ def write_map(writer: Writer, loop: Loop) -> None:
         w(depth, f"{writer.names[x]} = {expression(x, reader)}")
         reader.known[x] = writer.names[x]
         if x in writer.buffers:
-            value = f"v.number({writer.names[x]}, like)" if x.kind == BOOL else writer.names[x]
-            _keep(writer, x, space, value, depth)
+            _keep(writer, x, space, _as_floats(x, reader), depth)
     for sink in loop.sinks:
-        value = reader.read(writer.layout.value(sink))
-        value = f"v.number({value}, like)" if sink.kind == BOOL else vector(value, sink)
-        out = writer.outs[sink]
+        value, out = _as_floats(sink, reader), writer.outs[sink]
         w(depth, f"v.stream({out}, {writer.edge}, {position(space, space)}, n, {value}, {writer.past(sink)})")
     for x in sorted(sums, key=lambda x: not writer.layout.spaces[x]):  # those that end in the loop over rows first
         if columns_first:
             w(between, f"v.store({writer.buffers[x]}, b, c, lanes, {_sum_name(x, writer)})")
         else:
             _end_sum(writer, x, space, outside)
+
+
+def _as_floats(x: Symbol, reader: Reader) -> str:
+    """A value as it is stored."""
+    value = reader.read(reader.writer.layout.value(x))
+    return f"v.number({value}, {reader.like})" if x.kind == BOOL else vector(value, x, reader.like)
+
+
+def _write_summed_heads(writer: Writer, loop: Loop, depth: int) -> str:
+    """Write the loop over several indices of the outer axis (heads) at once, whose sums over the inner one then share
+    their foldings; return from where on they go one by one: all of them if the inner axis is not whole vectors.
+    """
+    w, space = writer.write, loop.space
+    sums = [x for x in loop.items if x.op == "feature_sum"]
+    heads = _heads_summed(writer, loop, sums)
+    if not heads:
+        return "0"
+    w(depth, f"whole = d{space[0]} if d{space[1]} % lanes == 0 else 0")
+    w(depth, f"for a in range(0, whole, {heads}):")
+    reader = Reader(writer, loop, depth + 2, heads, heads=True)
+    for x in sums:
+        w(depth + 1, f"{_sum_name(x, writer)} = v.constant({reader.like}, 0.0)")
+    w(depth + 1, f"for c in range(0, d{space[1]}, lanes):")
+    to = f"{position(space, space)}, {reader.step}"
+    for x in loop.items:
+        if x.op == "feature_sum":
+            value = vector(reader.read(writer.layout.reads(x)[0]), x.args[0], reader.like)
+            w(depth + 2, f"{_sum_name(x, writer)} = {_sum_name(x, writer)} + {value}")
+            continue
+        w(depth + 2, f"{writer.names[x]} = {expression(x, reader)}")
+        reader.known[x] = writer.names[x]
+        if x in writer.buffers:
+            w(depth + 2, f"v.stream_several({writer.buffers[x]}, b, {to}, {_as_floats(x, reader)}, False)")
+    for sink in loop.sinks:
+        out, value = writer.outs[sink], _as_floats(sink, reader)
+        w(depth + 2, f"v.stream_several({out}, {writer.edge}, {to}, {value}, {writer.past(sink)})")
+    for x in sums:
+        w(depth + 1, f"v.put_totals({writer.buffers[x]}, b, a, {_sum_name(x, writer)})")
+    return "whole"
+
+
+def _heads_summed(writer: Writer, loop: Loop, sums: list[Symbol]) -> int:
+    """How many indices of the outer axis are summed over the inner one together; 0 for none.
+
+    Half of the registers are for sums: the rest is for what is added to them.
+    """
+    from gnnkit.kernels.simd import MAX_TILES  # here, since it imports numba
+
+    space = loop.space
+    if len(space) < 2 or not sums or any(writer.layout.spaces[x] != space[:1] for x in sums) or not _is_short(loop):
+        return 0
+    count = writer.layout.sizes[space[0]]
+    return next((n for n in (8, 4, 2) if n * len(sums) <= MAX_TILES // 2 and count % n == 0), 0)
 
 
 def _keep(writer: Writer, x: Symbol, space: Space, value: str, depth: int) -> None:
