@@ -30,7 +30,7 @@ def write_gathering(writer: Writer) -> None:
     w = writer.write
     if not writer.gathered:
         return
-    if far_matrices(writer) and not writer.fetches:
+    if (far_matrices(writer) or writer.edge != "k") and not writer.fetches:
         w(3, "for k in range(first, first + count):")
         fetch_rows(writer, 4)
     w(3, "for p in range(0, count, lanes):")

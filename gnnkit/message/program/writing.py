@@ -135,15 +135,24 @@ def far_matrices(writer: Writer) -> list[str]:
 
 
 def fetch_rows(writer: Writer, depth: int, condition: str = "") -> None:
-    """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, in its first round."""
-    matrices = far_matrices(writer)
-    if matrices and condition:
+    """Fetch whole rows of the other end ahead of their use: in the first loop over the edges, in its first round.
+
+    Where edges are found by index too, what they read and the single numbers that they write are fetched as well.
+    """
+    calls = [f"simd.prefetch_row({matrix}, jj)" for matrix in far_matrices(writer)]
+    if calls:
+        calls.insert(0, "jj = simd.position(other, min(k + ahead, last))")
+    if writer.edge != "k":
+        sweep = writer.sweep
+        numbers = [x for x in sweep.sinks if x.op != "aggregate" and not writer.layout.spaces[writer.layout.value(x)]]
+        places = [writer.names[x] for x in sweep.leaves if x.level == "edge"] + [writer.outs[x] for x in numbers]
+        calls.append("e = simd.position(order, min(k + ahead, last))")
+        calls += [f"simd.prefetch_row({matrix}, e)" for matrix in places]
+    if calls and condition:
         writer.write(depth, f"if {condition}:")
         depth += 1
-    if matrices:
-        writer.write(depth, "jj = simd.position(other, min(k + ahead, last))")
-    for matrix in matrices:
-        writer.write(depth, f"simd.prefetch_row({matrix}, jj)")
+    for call in calls:
+        writer.write(depth, call)
     writer.fetches = True
 
 
