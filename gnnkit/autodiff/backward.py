@@ -96,7 +96,7 @@ def reverse(
                 new = new.astype(dtype)
             previous = adjoints.get(parent)
             if previous is None:
-                if parent.op is None and not create_graph and _is_shared(new, g, y, args):
+                if parent.op is None and not create_graph and op.adds is None and _is_shared(new, g, y, args):
                     new = np.array(new)
                 adjoints[parent] = new
                 heappush(heap, (-parent.order, parent))

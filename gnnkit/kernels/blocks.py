@@ -111,8 +111,8 @@ def add_in_place(rows: np.ndarray, other: np.ndarray) -> None:
 def column_sums(rows: np.ndarray) -> np.ndarray:
     """Sum of each column of ``rows`` [num_rows, columns], in their dtype: sums of blocks of rows, added up.
 
-    The blocks depend on the shape alone, so the bits do not depend on the number of threads. The sums of blocks of
-    float32 rows are added in float64.
+    The blocks depend on the shape alone, so the bits do not depend on the number of threads. Of rows in C order, the
+    sums of blocks are added in float64.
 
     Examples
     --------

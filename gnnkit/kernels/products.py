@@ -38,8 +38,9 @@ SHORTEST = 256
 WHOLE = 1 << 22
 # Largest result of which several partial ones are held at once: together they stay below the size of the factors.
 PARTIAL = 1 << 18
-# Most pieces of a sum by our own loops, and rows of the shortest.
-MOST_PIECES, SHORTEST_PIECE = 32, 256
+# Pieces of a sum by our own loops: their rows, and numbers of all their results. A row of a result counts as at least
+# so many columns, which is the widest vector: what is cut must not depend on the machine.
+SHORTEST_PIECE, MOST_HELD, LEAST_COLUMNS = 256, 1 << 16, 16
 
 _lock = threading.Lock()
 _depth = 0
@@ -188,8 +189,9 @@ def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     -----
     The gradient of a weight: features transposed times adjoints. Many rows are cut into ranges that depend on the
     shapes alone if the result is small, and the partial products are added in order: sums are then rounded differently
-    from one BLAS call, and a little better. Loops of our own do that, or BLAS with the numpy backend. With a large
-    result it is cut by columns or rows.
+    from one BLAS call, and better. Loops of our own do that for factors in C order and results of more than one row and
+    column, and 16 of one of them; BLAS does for others, and on the numpy backend. With a large result it is cut by
+    columns or rows.
 
     Examples
     --------
@@ -205,7 +207,10 @@ def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     if work < SMALL or inner != len(b) or a.dtype != b.dtype or a.dtype not in FAST_FLOATS:
         return np.matmul(a.T, b)
     is_small = inner > 4 * rows and rows * columns <= PARTIAL
-    if is_small and work >= WHOLE and backend.current_backend() != "numpy":
+    # the smallest results would leave most lanes of a vector idle, and BLAS reads a transposed factor as it lies
+    is_ours = min(rows, columns) > 1 and max(rows, columns) >= LEAST_COLUMNS
+    is_ours = is_ours and a.flags.c_contiguous and b.flags.c_contiguous
+    if is_small and is_ours and work >= WHOLE and backend.current_backend() != "numpy":
         return _sum_of_pieces(a, b)
     with single_threaded_blas():
         if work < WHOLE:
@@ -218,20 +223,21 @@ def contract_rows(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sum_of_pieces(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """``a.T @ b``: ranges of rows, each summed by one thread, and what they gave added in order."""
+    """``a.T @ b``: ranges of rows, each summed by one thread, and what they gave added in order, in float64."""
     loops = backend.loops("contractions")
-    (rows, inner), columns = a.shape, b.shape[1]
+    (inner, rows), columns = a.shape, b.shape[1]
     lanes = loops.VECTOR_BYTES // a.itemsize
     wide = -(-columns // lanes) * lanes
-    held = (a.size + b.size) // (2 * inner * wide)  # all results together stay below half of the factors
-    pieces = max(1, min(MOST_PIECES, rows * inner * columns // WHOLE, rows // SHORTEST_PIECE, held))
-    step = -(-rows // pieces)
-    bounds = [*range(0, rows, step), rows]
-    parts = empty((len(bounds) - 1, inner * wide), a.dtype)
+    result = rows * -(-columns // LEAST_COLUMNS) * LEAST_COLUMNS
+    held = min((a.size + b.size) // (2 * result), max(MOST_HELD // result, 16))
+    pieces = max(1, min(inner * result // WHOLE, inner // SHORTEST_PIECE, held))
+    step = -(-inner // pieces)
+    bounds = [*range(0, inner, step), inner]
+    parts = empty((len(bounds) - 1, rows * wide), a.dtype)
     flat_a, flat_b = read_only(a).reshape(-1), read_only(b).reshape(-1)
-    run_chunks(lambda i, j: loops.contract(i, j, flat_a, inner, flat_b, columns, parts[i // step]), bounds)
-    total = parts[0] if len(parts) == 1 else np.add.reduce(parts, axis=0)
-    return np.ascontiguousarray(total.reshape(inner, wide)[:, :columns])
+    run_chunks(lambda i, j: loops.contract(i, j, flat_a, rows, flat_b, columns, parts[i // step]), bounds)
+    total = parts[0] if len(parts) == 1 else np.add.reduce(parts, axis=0, dtype=np.float64)
+    return total.reshape(rows, wide)[:, :columns].astype(a.dtype, order="C")
 
 
 def _step(work: int, length: int) -> int:

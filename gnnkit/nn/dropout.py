@@ -9,7 +9,7 @@ from gnnkit.errors import InvalidArgumentError
 from gnnkit.graph import Graph
 from gnnkit.nn.declared import POINTWISE
 from gnnkit.nn.inputs import FeatureModule, input_features
-from gnnkit.nn.module import Module, _observers
+from gnnkit.nn.module import Module, is_observed
 
 
 class Dropout(FeatureModule):
@@ -62,15 +62,17 @@ class Dropout(FeatureModule):
 def joins(layer: Module, following: Module) -> bool:
     """Whether ``following`` is a Dropout at work that ``layer`` can apply in its own pass, by ``then_dropout``.
 
-    Its class itself must define that, as what inherits it may compute something else; and nobody may be watching.
+    Its class itself must define that, as what inherits it may compute something else; nobody may be watching; and no
+    method may be replaced in one of the two modules (one that is replaced in the class is not noticed).
     """
+    replaced = {"forward", "features", "function"} & (vars(layer).keys() | vars(following).keys())
     return (
         "then_dropout" in vars(type(layer))
         and type(following) is Dropout
         and following.training
         and following.rate > 0
-        and not _observers
-        and not any("forward" in vars(module) for module in (layer, following))  # replaced for this one module
+        and not is_observed()
+        and not replaced
     )
 
 

@@ -16,7 +16,7 @@ from gnnkit.message import agg, message_program
 from gnnkit.nn.conv.networks import Step, edge_product, flat, run, steps, traceable, weights
 from gnnkit.nn.inputs import input_features
 from gnnkit.nn.linear import Linear
-from gnnkit.nn.module import Module, _observers
+from gnnkit.nn.module import Module, is_observed
 
 # what an edge model may read: (fields of the graph, name there, argument of the program)
 PLACES = {
@@ -54,7 +54,7 @@ def edge_values(model: Module, reads: Sequence[str], graph: Graph, reducer: Any 
     """
     if not runs_inside(model) or not (reducer is None or reducer in agg.REDUCERS):
         return None
-    if _observers:  # a summary, which lists the model as a layer of its own, with what it is called with
+    if is_observed():  # a summary, which lists the model as a layer of its own, with what it is called with
         return None
     if reducer is None and "e" not in reads and not {"sender_x", "receiver_x"} <= set(reads):
         return None  # it has one value per node, to be gathered as it is

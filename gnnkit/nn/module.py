@@ -20,6 +20,13 @@ from gnnkit.nn.randomness import generator_from_state, plain_state
 
 Observer = Callable[["Module", tuple[Any, ...], Any], None]
 _observers: list[tuple[Callable[[Module, tuple[Any, ...]], None], Observer]] = []
+
+
+def is_observed() -> bool:
+    """Whether somebody, a summary, watches which modules are called with what."""
+    return bool(_observers)
+
+
 _registry: dict[str, type[Module]] = {}
 _CONTAINERS = (list, tuple, dict)
 

@@ -211,6 +211,9 @@ for width in [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 40, 63, 64, 65, 96, 97
     for result in (K.neighbour_sum(indptr, indices, x, weights), K.neighbour_sum(indptr, indices, single)):
         sums.update(result.tobytes())
     dots.append(float(np.abs(K.edge_dot(indptr, indices, single, single)).sum()))
+for rows, first, second in ((4500, 1000, 40), (70_000, 33, 17), (300_000, 16, 2)):
+    a, b = (rng.random((rows, width), dtype=np.float32) for width in (first, second))
+    sums.update(K.contract_rows(a, b).tobytes())
 print(sums.hexdigest(), *(round(d, 1) for d in dots))
 """
 

@@ -10,7 +10,7 @@ from gnnkit.kernels.backend import jit
 def block_sums(start, stop, block, x, out):
     """out[b] = sum of the rows of block b: four rows at a time, read from left to right, added to what is in out[b].
 
-    A column is summed in the same order whatever the width of a vector. The sums of a block stay in the first cache.
+    A column is summed in the same order whatever the width of a vector.
     """
     lanes, width = v.lanes(x), x.shape[1]
     whole = width // lanes * lanes

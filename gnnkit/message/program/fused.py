@@ -41,7 +41,7 @@ NOBODY.flags.writeable = False
 PREFETCH_BYTES = 1 << 20
 # So many cache lines ahead, about what the processor can wait for at once; of short rows more are not worth it.
 PREFETCH_LINES, PREFETCH_LEAST = 72, 128
-# A pass over rows fetches so far ahead in every array: processors alone do not keep enough lines under way.
+# A pass over rows fetches so far ahead in its widest array: processors alone do not keep enough lines under way.
 AHEAD_BYTES = 1 << 11
 
 
@@ -119,7 +119,9 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
     ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
     if sweep.level != "edge":
-        widest = max((x.nbytes // max(len(x), 1) for x in leaves), default=1)
+        widest = max(
+            (x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.level), default=0
+        )
         ahead = max(AHEAD_BYTES // max(widest, 1), 1)
     work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks))
     past = tuple(map(_goes_past_caches, outs))

@@ -183,7 +183,12 @@ class Reader:
             row, place = "0", "b"
         name = f"{matrix}_" if matrix != "packed" else f"{self.writer.names[x]}_"
         if self.writer.streams(x) and of == within:
-            self.writer.write(self.depth, f"simd.prefetch_line({matrix}, {row} + ahead, {place})")
+            fetch = f"simd.prefetch_line({matrix}, {row} + ahead, {place}"
+            if self.vectors == 1:
+                self.writer.write(self.depth, f"{fetch})")
+            else:
+                self.writer.write(self.depth, f"for line in range({self.vectors}):")
+                self.writer.write(self.depth + 1, f"{fetch} + line * {self.step})")
         text = self._text(x, matrix, row, place)
         self.writer.write(self.depth, f"{name} = ({text} != 0.0)" if x.kind == BOOL else f"{name} = {text}")
         self.known[x] = name
