@@ -97,8 +97,8 @@ def elu_dropout(x: Any, alpha: float, rate: float, *, rng: np.random.Generator |
 
     Notes
     -----
-    The same bits as the two functions. Only the result and the key are kept; the derivative by elu comes from the
-    result over its scale, so that where 1 / (1 - rate) is no power of two a gradient may differ by a rounding of alpha.
+    The result has the same bits as that of the two functions. Only it and the key are kept; the derivative by elu comes
+    from it over its scale: where 1 / (1 - rate) is no power of two, a gradient may differ by a rounding of alpha.
 
     Examples
     --------
