@@ -148,8 +148,8 @@ def test_one_value_around_the_centre_is_blind_to_the_order_of_edges(image, rng):
 def test_fifty_more_convolutions_train_with_skip_connections_and_stall_without():
     images, labels = digits(256)
 
-    def last_loss(blocks: int, skip: bool) -> float:
-        rng = np.random.default_rng(0)
+    def last_loss(blocks: int, skip: bool, seed: int) -> float:
+        rng = np.random.default_rng(seed)
         net = nn.ResNet(1, 10, widths=(4,), blocks=blocks, skip=skip, rng=rng)
         batches = [rng.permutation(256)[:64] for _ in range(50)]
         losses = fit(
@@ -157,10 +157,13 @@ def test_fifty_more_convolutions_train_with_skip_connections_and_stall_without()
         )
         return float(np.mean(losses[-5:]))
 
+    def usual_loss(blocks: int, skip: bool) -> float:
+        return float(np.median([last_loss(blocks, skip, seed) for seed in range(3)]))  # 54 layers magnify roundings
+
     guessing = np.log(10)
-    assert last_loss(2, True) < 0.8 * guessing
-    assert last_loss(27, True) < 0.8 * guessing
-    assert last_loss(27, False) > 0.95 * guessing
+    assert last_loss(2, True, 0) < 0.8 * guessing
+    assert usual_loss(27, True) < 0.8 * guessing
+    assert usual_loss(27, False) > 0.95 * guessing
 
 
 def test_skips_on_grids_written_out(rng):
