@@ -39,7 +39,7 @@ def copy_columns(source: NDArray[Any], begin: int, width: int, out: NDArray[Any]
     >>> out
     array([[0., 3., 4.]])
     """
-    if out.dtype not in FAST_FLOATS or backend.current_backend() == "numpy":
+    if not _is_fast(out):
         out[:, place : place + width] = source[:, begin : begin + width]
         return
     args = (read_only(source), begin, width, out, place)
@@ -115,7 +115,7 @@ def pad_columns(source: NDArray[Any], width: int, place: int) -> NDArray[Any]:
     array([[0., 1., 2., 0.]])
     """
     shape = (len(source), width)
-    if source.dtype not in FAST_FLOATS or len(source) * width < SHORT or backend.current_backend() == "numpy":
+    if len(source) * width < SHORT or not _is_fast(source):
         out = np.zeros(shape, source.dtype)
         out[:, place : place + source.shape[1]] = source
         return out

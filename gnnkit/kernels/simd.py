@@ -109,12 +109,12 @@ def _multiply_add(builder, a, b, c):
     return builder.fadd(builder.fmul(a, b, flags=FUSE), c, flags=FUSE)
 
 
-def _prefetch(builder, pointer, count, itemsize):
-    """Ask for ``count`` numbers at ``pointer`` to come into the first-level cache."""
+def _prefetch(builder, pointer, count, itemsize, level=1):
+    """Ask for ``count`` numbers at ``pointer`` to come into the cache of this level."""
     byte_pointer = ir.IntType(8).as_pointer()
     signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
     prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-    read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 3), ir.Constant(INT32, 1)
+    read, locality, data = (ir.Constant(INT32, number) for number in (0, 4 - level, 1))
     for offset in range(0, count, CACHE_LINE // itemsize):
         address = builder.bitcast(builder.gep(pointer, [_int(offset)]), byte_pointer)
         builder.call(prefetch, [address, read, locality, data])

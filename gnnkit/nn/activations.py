@@ -72,9 +72,10 @@ class ELU(_Activation):
         return autodiff.elu(x, self.alpha)
 
     def then_dropout(self, value: Any, dropout: Any) -> Any:
-        if isinstance(value, Graph):
-            return value.replace(x=self.then_dropout(value.x, dropout))
-        return autodiff.elu_dropout(require_dense(value, self), self.alpha, dropout.rate, rng=dropout.generator)
+        def both(x: Any, graph: Graph | None) -> Tensor:
+            return autodiff.elu_dropout(require_dense(x, self), self.alpha, dropout.rate, rng=dropout.generator)
+
+        return self._with_features(value, both)
 
 
 class GELU(_Activation):

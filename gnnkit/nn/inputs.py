@@ -6,6 +6,7 @@ FeatureModule is the base of everything that works on the features of each node 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,14 @@ class FeatureModule(Module):
         )
 
     def forward(self, value: Any) -> Any:
+        return self._with_features(value, self.features)
+
+    @staticmethod
+    def _with_features(value: Any, function: Callable[[Any, Graph | None], Any]) -> Any:
+        """``function`` of the features: in their place in a Graph, else by themselves."""
         if isinstance(value, Graph):
-            return value.replace(x=self.features(value.x, value))
-        return self.features(value, None)
+            return value.replace(x=function(value.x, value))
+        return function(value, None)
 
     def work(self, graph_in: Any, graph_out: Any) -> float | None:
         return float(np.prod(features_of(graph_out).shape))

@@ -13,9 +13,18 @@ from numba.extending import intrinsic
 
 from gnnkit.kernels.backend import jit
 from gnnkit.kernels.jit.product_tiles import FEW_ROWS, WIDE_ROWS
-from gnnkit.kernels.jit.products import TILE, VECTOR_BYTES, ceil_div
-from gnnkit.kernels.jit.stencil_tiles import _array, _fetch, _loop, _read_all, _vector_at, _vector_type, address
-from gnnkit.kernels.simd import _int, _multiply_add, _splat
+from gnnkit.kernels.jit.products import TILE, VECTOR_BYTES, ceil_div, pack
+from gnnkit.kernels.jit.stencil_tiles import (
+    _add_multiples,
+    _array,
+    _fetch,
+    _loop,
+    _read_all,
+    _vector_at,
+    _vector_type,
+    address,
+)
+from gnnkit.kernels.simd import _int
 
 # Rows of a block: a panel of them (8 KB) stays in a first-level cache while all columns of a pass by, and the rows of
 # the next block, which are fetched meanwhile, stay in the second.
@@ -53,10 +62,7 @@ def contraction_tile(columns, vectors):
                 place = builder.mul(r, _int(vectors * lanes))
                 ys = _read_all(builder, builder.gep(begin, [place]), vector, vectors, itemsize)
                 for i, other in enumerate(places):
-                    many = _splat(builder, builder.load(builder.gep(here, [other])), lanes)
-                    for v, y in enumerate(ys):
-                        k = i * vectors + v
-                        sums_[k] = _multiply_add(builder, many, y, sums_[k])
+                    _add_multiples(builder, builder.gep(here, [other]), ys, sums_, i)
             goals = []
             for place in places:
                 goal = builder.gep(target, [builder.add(to_, builder.mul(place, out_stride_))])
@@ -87,24 +93,6 @@ few_wide_tile, few_narrow_tile = contraction_tile(FEW_ROWS, 2), contraction_tile
 
 
 @jit
-def pack_rows(start, stop, b, columns, panels):
-    """Rows start..stop of b [rows, columns], which is flat: [tile, row, columns of the tile], zeros behind the last."""
-    lanes = VECTOR_BYTES // b.itemsize
-    position = 0
-    for column in range(0, columns, TILE * lanes):
-        count = min(TILE * lanes, columns - column)
-        width = ceil_div(count, lanes) * lanes
-        for r in range(start, stop):
-            there = panels[position : position + width]
-            line = b[r * columns + column : r * columns + column + count]
-            for f in range(count):
-                there[f] = line[f]
-            for f in range(count, width):
-                there[f] = 0
-            position += width
-
-
-@jit
 def contract(start, stop, a, inner, b, columns, out):
     """``out`` = a.T @ b over the rows start..stop. Arrays are flat: a [rows, inner], b [rows, columns].
 
@@ -119,7 +107,7 @@ def contract(start, stop, a, inner, b, columns, out):
     share = ceil_div(BLOCK * (row_of_a + row_of_b), tiles)  # bytes of the next block that every tile fetches
     for top in range(start, stop, BLOCK):
         count = min(BLOCK, stop - top)
-        pack_rows(top, top + count, b, columns, panels)
+        pack(0, columns, b[top * columns :], False, count, columns, panels)
         fresh, pace = int(top == start), ceil_div(share, count)
         line = address(a) + (top + count) * row_of_a
         end, rest = line + count * row_of_a, address(b) + (top + count) * row_of_b  # the rows of b come last

@@ -12,8 +12,8 @@ from numba.extending import intrinsic
 
 from gnnkit.kernels import vector_rows
 from gnnkit.kernels.jit.stencil_tiles import WIDE_ROWS as WIDE_ROWS
-from gnnkit.kernels.jit.stencil_tiles import _array, _end_rows, _fetch, _loop, _read_all, _vector_type
-from gnnkit.kernels.simd import _int, _multiply_add, _splat
+from gnnkit.kernels.jit.stencil_tiles import _add_multiples, _array, _end_rows, _fetch, _loop, _read_all, _vector_type
+from gnnkit.kernels.simd import _int
 
 FEW_ROWS = 4  # rows of the tile for what is left of whole tiles
 
@@ -69,10 +69,7 @@ def product_tile(rows, vectors):
                 _fetch(builder, builder.add(fetched, builder.mul(c, fetched_step)))
                 columns = _read_all(builder, line, vector, vectors, itemsize)
                 for r, pointer in enumerate(pointers):
-                    many = _splat(builder, builder.load(builder.gep(pointer, [c])), lanes)
-                    for v, column in enumerate(columns):
-                        k = r * vectors + v
-                        sums_[k] = _multiply_add(builder, many, column, sums_[k])
+                    _add_multiples(builder, builder.gep(pointer, [c]), columns, sums_, r)
             with builder.if_else(builder.icmp_signed("!=", fresh_, _int(0))) as (new, old):
                 with new, builder.if_else(builder.icmp_signed("!=", past_, _int(0))) as (around, through):
                     with around:

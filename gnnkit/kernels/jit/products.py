@@ -42,7 +42,7 @@ def pack(start, stop, b, transposed, inner, columns, panels):
     position = 0
     for begin in range(start, stop, TILE * lanes):
         count = min(TILE * lanes, stop - begin)
-        width = -(-count // lanes) * lanes
+        width = ceil_div(count, lanes) * lanes
         panel = panels[position : position + inner * width]
         position += inner * width
         if count < width:
@@ -121,7 +121,7 @@ def multiply_columns(start, stop, x, b, transposed, out):
     first_packed = min(columns // (TILE * lanes) * (TILE * lanes), stop)
     if transposed or rows >= UNPACKED:
         first_packed = start
-    panels = np.empty(inner * (-(-max(stop - first_packed, 0) // lanes) * lanes), x.dtype)
+    panels = np.empty(inner * (ceil_div(max(stop - first_packed, 0), lanes) * lanes), x.dtype)
     flat = b.reshape(-1)
     pack(first_packed, stop, flat, transposed, inner, columns, panels)
     multiply(0, rows, start, stop, x.reshape(-1), inner, columns, flat, panels, first_packed, 0, out.reshape(-1))

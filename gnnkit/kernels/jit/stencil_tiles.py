@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gnnkit.kernels import simd, vector_rows
-from gnnkit.kernels.simd import INT32, INT64, _int, _multiply_add, _pointer, _splat
+from gnnkit.kernels.simd import INT64, _int, _multiply_add, _pointer, _splat
 
 # 32 vector registers hold 24 sums, two vectors of weights and what is broadcast; 16 registers hold half of that.
 MANY_REGISTERS = simd.MAX_TILES == 16
@@ -85,11 +85,7 @@ def address(typingctx, array):
 
 def _fetch(builder, there):
     """Ask for the cache line at address ``there`` to come into the second-level cache."""
-    byte_pointer = ir.IntType(8).as_pointer()
-    signature = ir.FunctionType(ir.VoidType(), [byte_pointer, INT32, INT32, INT32])
-    prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-    read, locality, data = ir.Constant(INT32, 0), ir.Constant(INT32, 2), ir.Constant(INT32, 1)
-    builder.call(prefetch, [builder.inttoptr(there, byte_pointer), read, locality, data])
+    simd._prefetch(builder, builder.inttoptr(there, ir.IntType(8).as_pointer()), 1, 1, level=2)
 
 
 @intrinsic
@@ -179,6 +175,13 @@ def _read_all(builder, pointer, vector, vectors, itemsize):
     return [builder.load(_vector_at(builder, p, vector), align=itemsize) for p in ahead]
 
 
+def _add_multiples(builder, pointer, vectors, sums, row):
+    """Add the number at ``pointer`` times each of ``vectors`` to the sums of a row of a tile."""
+    many = _splat(builder, builder.load(pointer), vectors[0].type.count)
+    for k, value in enumerate(vectors, row * len(vectors)):
+        sums[k] = _multiply_add(builder, many, value, sums[k])
+
+
 def sum_tile(rows, vectors):
     """The intrinsic that adds slots to a tile of ``rows`` results of ``vectors`` vectors of channels.
 
@@ -215,10 +218,7 @@ def sum_tile(rows, vectors):
                     line = builder.gep(panel_, [builder.mul(c, _int(vectors * lanes))])
                     weights = _read_all(builder, line, vector, vectors, itemsize)
                     for r, pointer in enumerate(pointers):
-                        many = _splat(builder, builder.load(builder.gep(pointer, [c])), lanes)
-                        for v, weight in enumerate(weights):
-                            k = r * vectors + v
-                            sums_[k] = _multiply_add(builder, many, weight, sums_[k])
+                        _add_multiples(builder, builder.gep(pointer, [c]), weights, sums_, r)
             _end_rows(builder, sums, goals, width_, vectors)
             return context.get_dummy_value()
 
@@ -314,10 +314,7 @@ def _add_outer(builder, source, offset, rows, ys, sums):
     with builder.if_then(builder.icmp_signed("!=", source, _int(0))):
         pointer = builder.inttoptr(builder.add(source, offset), vector.element.as_pointer())
         for r in range(rows):
-            x = _splat(builder, builder.load(builder.gep(pointer, [_int(r)])), vector.count)
-            for v, y in enumerate(ys):
-                k = r * len(ys) + v
-                sums[k] = _multiply_add(builder, x, y, sums[k])
+            _add_multiples(builder, builder.gep(pointer, [_int(r)]), ys, sums, r)
         inside = builder.block
     for k, (same, new) in enumerate(zip(old, sums)):
         phi = builder.phi(vector)

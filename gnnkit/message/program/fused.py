@@ -115,14 +115,13 @@ def run_kernel(sweep: Sweep, values: Mapping[Symbol, Any], setting: Setting) -> 
     if all(array.size == 0 for array in outs):
         return out
     leaves = _matrices(sweep, kernel, values, setting)
-    row = max((x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.other), default=0)
-    is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
-    ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
+    level = sweep.other if sweep.level == "edge" else sweep.level  # whose rows are fetched ahead
+    row = max((x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == level), default=0)
     if sweep.level != "edge":
-        widest = max(
-            (x.shape[-1] * x.itemsize for x, s in zip(leaves, kernel.leaves) if s.level == sweep.level), default=0
-        )
-        ahead = max(AHEAD_BYTES // max(widest, 1), 1)
+        ahead = max(AHEAD_BYTES // max(row, 1), 1)
+    else:
+        is_far = row * setting.count(sweep.other or "dst") > PREFETCH_BYTES
+        ahead = max(PREFETCH_LINES * CACHE_LINE // max(row, PREFETCH_LEAST), 1) if is_far else 0
     work = sum(x.size for x in (*kernel.leaves, *kernel.packed, *kernel.sinks))
     past = tuple(map(_goes_past_caches, outs))
     run = compiled(kernel.source, kernel.name)
